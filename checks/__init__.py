@@ -1,0 +1,1 @@
+"""Health checks: the workers that probe real servers."""

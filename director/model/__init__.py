@@ -1,0 +1,1 @@
+"""The nouns: frozen, comparable, validated when built."""

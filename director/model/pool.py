@@ -1,0 +1,44 @@
+"""What the file calls a service: virtual addresses, a pool of real servers, and its rules."""
+
+import msgspec
+
+from director.model.address import Endpoint
+from director.model.check import Check
+from director.model.service import Forwarding, ServiceKey, ServiceSettings, Tunnel
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A real server in a service's pool.
+
+    `addresses` holds one address, or one of each family. `port` is 0 where the port of the virtual
+    service counts. `name` is what logs and commands say.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int = 0
+    weight: int = 100
+    forwarding: Forwarding = Forwarding.DR
+    tunnel: Tunnel | None = None
+    upper_threshold: int = 0
+    lower_threshold: int = 0
+    checks: tuple[Check, ...] = ()
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[services.NAME]` of the file, with all defaults and inheritance resolved."""
+
+    name: str
+    virtuals: tuple[ServiceKey, ...]
+    settings: ServiceSettings
+    members: tuple[Member, ...]
+    checks_need: str = "all"
+    quorum: int = 1
+    drain: float = 300.0
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """A destination's place in the table: which virtual service, which endpoint."""
+
+    service: ServiceKey
+    endpoint: Endpoint

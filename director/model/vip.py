@@ -1,0 +1,55 @@
+"""VIPs and virtual routers as the file describes them."""
+
+import msgspec
+
+from director.model.address import Family, Prefix
+
+
+class Vip(msgspec.Struct, frozen=True):
+    """An address that moves with its virtual router, and the interface (device) that holds it."""
+
+    prefix: Prefix
+    interface: str
+    advertise: bool = True
+
+
+class Failback(msgspec.Struct, frozen=True):
+    """When a stronger node takes back: `now`, `never`, or `after` seconds of listening."""
+
+    when: str = "after"
+    after: float = 60.0
+
+
+class Router(msgspec.Struct, frozen=True, kw_only=True):
+    """One virtual router as this node plays it.
+
+    `interface` is a device name, `source` this node's fixed address there, `peers` the others'
+    when adverts go unicast (empty: multicast). `interval` in seconds. `lease` is the kernel
+    lifetime of the VIPs in seconds; 0 keeps them for ever. `checksum` is `pseudo` or `plain`.
+    """
+
+    name: str
+    vrid: int
+    interface: str
+    source: str
+    priority: int
+    interval: float
+    vips: tuple[Vip, ...]
+    peers: tuple[str, ...] = ()
+    checksum: str = "pseudo"
+    lease: float = 2.0
+    failback: Failback = Failback()
+
+    @property
+    def family(self) -> Family:
+        """The family that adverts are sent in: that of the first VIP."""
+        return self.vips[0].prefix.family
+
+    @property
+    def advertised(self) -> tuple[str, ...]:
+        """The addresses that adverts name: the advertised VIPs of the router's family."""
+        return tuple(
+            vip.prefix.address
+            for vip in self.vips
+            if vip.advertise and vip.prefix.family is self.family
+        )
