@@ -1,0 +1,146 @@
+# What the processes say to each other.
+#
+# Rules of this room:
+# 1. Edges for speed, levels for truth: a transition is sent at once and may be lost; the whole
+#    state is sent on connect and every LEVELS_EVERY seconds.
+# 2. Lists carry an epoch; an answer about an older list is dropped.
+# 3. A message is a frozen type with a tag. A tag or a field that this version does not know is a
+#    BrokenFrame for the connection, never an exception that ends a process.
+"""Messages between processes, and their encoding (msgpack in one frame each)."""
+
+from typing import Literal
+
+import msgspec
+
+from director.errors import Fault
+from director.model.check import Standing, Target
+from director.model.vip import Router
+from director.wire.framing import BrokenFrame, frame
+
+LEVELS_EVERY = 15.0
+BEAT_EVERY = 1.0
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """Who connects: the first message of a worker to the engine."""
+
+    role: Literal["vrrp", "checks"]
+    name: str
+    pid: int
+    version: int = 1
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """I am alive; this is how late my worst timer was since the last beat, in seconds."""
+
+    lateness: float
+
+
+class Targets(msgspec.Struct, frozen=True, tag="targets"):
+    """Engine to a check worker: probe these and nothing else.
+
+    `standings` tell what the engine already believes, so that a fresh worker goes on from there.
+    """
+
+    epoch: int
+    targets: tuple[Target, ...]
+    standings: tuple[Standing, ...] = ()
+
+
+class Transition(msgspec.Struct, frozen=True, tag="transition"):
+    """Check worker to engine: one target changed."""
+
+    epoch: int
+    standing: Standing
+
+
+class Levels(msgspec.Struct, frozen=True, tag="levels"):
+    """Check worker to engine: where every target stands."""
+
+    epoch: int
+    standings: tuple[Standing, ...]
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """Engine to vrrp: the routers to play. The same struct is what vrrp.json holds."""
+
+    node: str
+    digest: str
+    routers: tuple[Router, ...]
+    strangers: tuple[str, ...] = ()
+
+
+class TableReady(msgspec.Struct, frozen=True, tag="table-ready"):
+    """Engine to vrrp: the table stands and first verdicts are in; VIPs may be taken."""
+
+
+class HandOver(msgspec.Struct, frozen=True, tag="hand-over"):
+    """Engine to vrrp: let the peer take this router (all of them: empty), make before break."""
+
+    router: str = ""
+
+
+class Role(msgspec.Struct, frozen=True):
+    """How one virtual router stands on this node. `peer` is whom we heard last as active."""
+
+    router: str
+    vrid: int
+    role: Literal["active", "backup", "fault", "off"]
+    priority: int
+    since: float
+    addresses: tuple[str, ...]
+    peer: str = ""
+    reason: str = ""
+
+
+class Roles(msgspec.Struct, frozen=True, tag="roles"):
+    """vrrp to engine: all routers, on every change and every LEVELS_EVERY seconds."""
+
+    roles: tuple[Role, ...]
+    refused: dict[str, int] = {}
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """A command to the engine."""
+
+    verb: str
+    args: dict[str, str] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """The engine to a command. `body` is JSON; `status` an exit status (errors.Exit)."""
+
+    status: int
+    body: str = "null"
+    faults: tuple[Fault, ...] = ()
+
+
+Message = (
+    Hello
+    | Beat
+    | Targets
+    | Transition
+    | Levels
+    | Snapshot
+    | TableReady
+    | HandOver
+    | Roles
+    | Ask
+    | Answer
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """The message as one frame."""
+    return frame(_encoder.encode(message))
+
+
+def decode(payload: bytes) -> Message:
+    """The message in a frame's payload. Raises BrokenFrame when it is none of ours."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise BrokenFrame(str(error)) from error
