@@ -1,0 +1,8 @@
+"""The command `director`."""
+
+import sys
+
+from director.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The engine: the process that owns the file, the IPVS table and all decisions."""

@@ -1,0 +1,188 @@
+"""What a command may ask of the engine, and the answers."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import trio
+
+from director.engine import memory
+from director.engine.reconcile import News, Reconciler
+from director.engine.workers import Workers
+from director.errors import DirectorError, Exit, Fault
+from director.link import Link
+from director.model.state import Finding, State
+from director.policy.facts import Facts
+from director.policy.report import Surroundings, report
+from director.policy.weight import Override
+from director.units import parse_duration
+from director.wire.messages import Answer, Ask
+
+REQUESTS_MAX = 64  # of one connection: a command asks once or twice, `--wait` polls
+
+
+class Verbs:
+    """Answers Asks. Reading is for everybody at view.sock, changing for those at control.sock."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        reconciler: Reconciler,
+        workers: Workers,
+        news: News,
+        remembered: memory.Memory,
+        state_file: Path,
+    ) -> None:
+        self._facts = facts
+        self._reconciler = reconciler
+        self._workers = workers
+        self._news = news
+        self._memory = remembered
+        self._state_file = state_file
+        self._loaded_at = time.time()
+        self._reading: dict[str, Callable[[Ask], Answer]] = {"status": self._status}
+        self._changing: dict[str, Callable[[Ask], Answer]] = {
+            "maintenance": self._maintenance,
+            "weight": self._weight,
+            "failover": self._failover,
+        }
+
+    async def view(self, stream: trio.SocketStream) -> None:
+        """A conversation that may only read."""
+        await self._converse(stream, self._reading)
+
+    async def control(self, stream: trio.SocketStream) -> None:
+        """A conversation that may change things."""
+        await self._converse(stream, self._reading | self._changing)
+
+    def state(self) -> State:
+        """Everything, now."""
+        around = Surroundings(
+            at=time.time(),
+            loaded_at=self._loaded_at,
+            roles=self._workers.roles,
+            processes=self._workers.states(),
+            refused=self._reconciler.refused,
+            repaired=self._reconciler.repaired,
+            lacking=tuple(
+                Finding(
+                    "alarm",
+                    role,
+                    f"the {role} process is not connected",
+                    f"systemctl status director-{role}, or the log of `director up`",
+                )
+                for role in self._workers.missing()
+            ),
+        )
+        return report(self._facts, self._reconciler.desired, around)
+
+    async def _converse(
+        self, stream: trio.SocketStream, verbs: dict[str, Callable[[Ask], Answer]]
+    ) -> None:
+        link = Link(stream)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.pump)
+            asked = 0
+            async for message in link.messages():
+                asked += 1
+                if not isinstance(message, Ask) or asked > REQUESTS_MAX:
+                    break
+                link.say(self._answer(message, verbs))
+            nursery.cancel_scope.cancel()
+
+    def _answer(self, ask: Ask, verbs: dict[str, Callable[[Ask], Answer]]) -> Answer:
+        verb = verbs.get(ask.verb)
+        if verb is None:
+            fault = Fault(
+                fault=f"{ask.verb!r} is not to be asked here",
+                mend="the verbs that change something need the group director-admin",
+            )
+            return Answer(Exit.RIGHTS, faults=(fault,))
+        try:
+            return verb(ask)
+        except DirectorError as error:
+            return Answer(error.status, faults=error.faults)
+
+    def _status(self, _ask: Ask) -> Answer:
+        state = self.state()
+        return Answer(
+            Exit.DONE if state.well else Exit.NO, msgspec.json.encode(state).decode()
+        )
+
+    def _maintenance(self, ask: Ask) -> Answer:
+        places = self._find(ask.args.get("server", ""))
+        override = Override("maintenance") if ask.args.get("switch") == "on" else None
+        return self._override(places, override)
+
+    def _weight(self, ask: Ask) -> Answer:
+        places = self._find(ask.args.get("server", ""))
+        text = ask.args.get("weight", "")
+        if text == "auto":
+            return self._override(places, None)
+        digits = text.removesuffix("%")
+        if not digits.isascii() or not digits.isdigit() or int(digits) > 65535:
+            raise DirectorError(
+                Exit.USAGE,
+                Fault(fault=f"{text!r} is no weight", mend="give 0..65535, a share (50%) or auto"),
+            )
+        seconds = parse_duration(ask.args["for"]) if ask.args.get("for") else 0.0
+        until = trio.current_time() + seconds if seconds else 0.0
+        return self._override(places, Override("weight", int(digits), text.endswith("%"), until))
+
+    def _failover(self, ask: Ask) -> Answer:
+        router = ask.args.get("router", "")
+        names = [one.name for one in self._facts.config.routers]
+        if router and router not in names:
+            raise DirectorError(
+                Exit.NO,
+                Fault(
+                    fault=f"there is no virtual router {router!r}",
+                    mend=f"one of: {', '.join(names)}",
+                ),
+            )
+        if not self._workers.hand_over(router):
+            raise DirectorError(
+                Exit.UNREACHABLE,
+                Fault(
+                    fault="the vrrp process is not connected",
+                    mend="it restarts by itself; see `director status`",
+                ),
+            )
+        return Answer(Exit.DONE)
+
+    def _find(self, server: str) -> list[tuple[str, str]]:
+        """`SERVICE/NAME` is one place, a bare `NAME` is the real server in all its services."""
+        service_name, _, name = server.rpartition("/")
+        found = [
+            (service.name, member.name)
+            for service in self._facts.services.values()
+            for member in service.members
+            if member.name == name and service_name in ("", service.name)
+        ]
+        if not found:
+            known = sorted(
+                {member.name for one in self._facts.services.values() for member in one.members}
+            )
+            raise DirectorError(
+                Exit.NO,
+                Fault(fault=f"there is no {server!r}", mend=f"one of: {', '.join(known[:20])}"),
+            )
+        return found
+
+    def _override(self, places: list[tuple[str, str]], override: Override | None) -> Answer:
+        for service, name in places:
+            self._news.tell(self._facts.learn_override(service, name, override))
+        self._memory.overrides = memory.from_overrides(
+            self._facts.overrides, trio.current_time()
+        )
+        try:
+            memory.store(self._state_file, self._memory)
+        except OSError as error:
+            # The word counts all the same: refusing a drain because a disk is full helps nobody.
+            fault = Fault(
+                fault=f"done, but not recorded: {error.strerror}",
+                mend=f"make room at {self._state_file}, then say it again",
+            )
+            return Answer(Exit.PARTLY, faults=(fault,))
+        return Answer(Exit.DONE, msgspec.json.encode([f"{s}/{n}" for s, n in places]).decode())

@@ -1,0 +1,165 @@
+# The engine's side of its own processes: check workers and vrrp.
+#
+# A worker that connects gets everything at once; one that goes leaves its last word standing (our
+# own failure never removes capacity). Frames that make no sense end the conversation, not the engine.
+"""Workers: who is connected, what they are told, what they say."""
+
+import logging
+import time
+
+import trio
+
+from director.link import Link
+from director.model.check import Standing
+from director.model.state import ProcessState
+from director.policy.dealing import deal
+from director.policy.facts import Facts
+from director.policy.report import rfc3339
+from director.engine.reconcile import News
+from director.wire.messages import (
+    Beat,
+    HandOver,
+    Hello,
+    Levels,
+    Message,
+    Role,
+    Roles,
+    Snapshot,
+    TableReady,
+    Targets,
+    Transition,
+)
+
+log = logging.getLogger("director.engine")
+
+
+class Worker:
+    """One connected process."""
+
+    def __init__(self, hello: Hello, link: Link) -> None:
+        self.hello = hello
+        self.link = link
+        self.since = time.time()
+        self.lateness = 0.0
+        self.epoch = 0
+
+    def state(self) -> ProcessState:
+        """As `status` shows it."""
+        return ProcessState(
+            self.hello.name, self.hello.pid, rfc3339(self.since), round(self.lateness * 1000, 3)
+        )
+
+
+class Workers:
+    """All connected processes."""
+
+    def __init__(self, facts: Facts, news: News, snapshot: Snapshot) -> None:
+        self._facts = facts
+        self._news = news
+        self._snapshot = snapshot
+        self._connected: list[Worker] = []
+        self._epoch = 0
+        self._ready = False
+        self.roles: tuple[Role, ...] = ()
+
+    async def converse(self, stream: trio.SocketStream) -> None:
+        """One connection, from hello to its end."""
+        link = Link(stream)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.pump)
+            worker: Worker | None = None
+            try:
+                async for message in link.messages():
+                    if isinstance(message, Hello) and worker is None:
+                        worker = self._welcome(message, link)
+                    elif worker is not None:
+                        self._hear(worker, message)
+                    else:
+                        break
+            finally:
+                if worker is not None:
+                    self._farewell(worker)
+                nursery.cancel_scope.cancel()
+
+    def table_ready(self) -> None:
+        """VIPs may be taken from now on."""
+        self._ready = True
+        self._tell_vrrp(TableReady())
+
+    def hand_over(self, router: str) -> bool:
+        """Ask vrrp to let the peer take a router (all: ""); False when no vrrp is connected."""
+        return self._tell_vrrp(HandOver(router))
+
+    def states(self) -> tuple[ProcessState, ...]:
+        """As `status` shows them."""
+        return tuple(worker.state() for worker in self._connected)
+
+    def missing(self) -> list[str]:
+        """The roles that nobody plays now."""
+        playing = {worker.hello.role for worker in self._connected}
+        needed = {"checks"} if self._facts.probing.targets else set()
+        needed |= {"vrrp"} if self._snapshot.routers else set()
+        return sorted(needed - playing)
+
+    def _welcome(self, hello: Hello, link: Link) -> Worker:
+        worker = Worker(hello, link)
+        self._connected.append(worker)
+        log.info("%s connected (pid %d)", hello.name, hello.pid)
+        if hello.role == "vrrp":
+            link.say(self._snapshot)
+            if self._ready:
+                link.say(TableReady())
+        else:
+            self._deal()
+        return worker
+
+    def _farewell(self, worker: Worker) -> None:
+        self._connected.remove(worker)
+        log.warning("%s is gone; its last word stands", worker.hello.name)
+        if worker.hello.role == "checks":
+            self._deal()
+
+    def _deal(self) -> None:
+        workers = {w.hello.name: w for w in self._connected if w.hello.role == "checks"}
+        self._epoch += 1
+        for name, targets in deal(self._facts.probing.targets.values(), workers).items():
+            standings = tuple(
+                self._facts.standings[target.key]
+                for target in targets
+                if target.key in self._facts.standings
+            )
+            workers[name].epoch = self._epoch
+            workers[name].link.say(Targets(self._epoch, targets, standings))
+
+    def _tell_vrrp(self, message: Message) -> bool:
+        told = [worker for worker in self._connected if worker.hello.role == "vrrp"]
+        for worker in told:
+            worker.link.say(message)
+        return bool(told)
+
+    def _hear(self, worker: Worker, message: Message) -> None:
+        match message:
+            case Transition(epoch, standing) if epoch == worker.epoch:
+                self._learn((standing,))
+            case Levels(epoch, standings) if epoch == worker.epoch:
+                self._learn(standings)
+            case Roles(roles):
+                self._hear_roles(roles)
+            case Beat(lateness):
+                worker.lateness = lateness
+            case _:
+                return
+
+    def _learn(self, standings: tuple[Standing, ...]) -> None:
+        for standing in standings:
+            before = self._facts.standings.get(standing.key)
+            if before is None or before.health != standing.health:
+                log.info("%s is %s: %s", standing.key, standing.health, standing.reason)
+        self._news.tell(self._facts.learn_standings(standings))
+
+    def _hear_roles(self, roles: tuple[Role, ...]) -> None:
+        before = {role.router: role.role for role in self.roles}
+        for role in roles:
+            if before.get(role.router) != role.role:
+                log.info("virtual router %s is %s: %s", role.router, role.role, role.reason)
+        self.roles = roles

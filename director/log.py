@@ -1,0 +1,32 @@
+"""Log lines to stderr: for journald with their level, for a person with the process's name."""
+
+import logging
+import os
+import sys
+
+# sd-daemon(3): a line that starts with <N> has that syslog level.
+SYSLOG_LEVEL = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
+
+
+class _Journal(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", "\n ")
+        return f"<{SYSLOG_LEVEL.get(record.levelno, 5)}>{text}"
+
+
+def start_logging() -> None:
+    """Call once, first thing in a process."""
+    handler = logging.StreamHandler(sys.stderr)
+    if os.environ.get("JOURNAL_STREAM"):
+        handler.setFormatter(_Journal("%(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    root = logging.getLogger("director")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)

@@ -1,0 +1,127 @@
+"""The shape of `director status --json` (docs/contract.md, section 4). Keys are only added."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that is not well, and how to mend it."""
+
+    severity: Literal["alarm", "warning", "notice"]
+    object: str
+    fault: str
+    mend: str
+
+
+class ConfigState(msgspec.Struct, frozen=True):
+    """Which file is in force."""
+
+    hash: str
+    loaded_at: str
+
+
+class RouterState(msgspec.Struct, frozen=True):
+    """One virtual router on this node."""
+
+    name: str
+    vrid: int
+    role: str
+    priority: int
+    since: str
+    addresses: tuple[str, ...]
+    peer: str = ""
+
+
+class WeightState(msgspec.Struct, frozen=True):
+    """The weight in the file, the one wanted now, the one in the kernel, and the rules that won."""
+
+    configured: int
+    wanted: int
+    kernel: int | None
+    because: tuple[str, ...]
+
+
+class DestinationState(msgspec.Struct, frozen=True):
+    """A real server's place in a service."""
+
+    real_server: str
+    virtual: str
+    address: str
+    weight: WeightState
+    health: str
+    reason: str
+    since: str
+    operator: str
+    active: int
+    inactive: int
+    outcomes: tuple[str, ...]
+
+
+class QuorumState(msgspec.Struct, frozen=True):
+    """Real servers that are up, and how many the file asks for."""
+
+    met: bool
+    up: int
+    need: int
+
+
+class ServiceState(msgspec.Struct, frozen=True):
+    """One service of the file."""
+
+    name: str
+    virtual: tuple[str, ...]
+    protocol: str
+    scheduler: str
+    forwarding: str
+    quorum: QuorumState
+    serving: Literal["real", "none"]
+    destinations: tuple[DestinationState, ...]
+
+
+class SyncState(msgspec.Struct, frozen=True):
+    """Which of the kernel's two sync daemons run."""
+
+    master: bool
+    backup: bool
+
+
+class RefusedState(msgspec.Struct, frozen=True):
+    """What the kernel refused the last time it was asked."""
+
+    operation: str
+    errno: str
+    mend: str
+
+
+class KernelState(msgspec.Struct, frozen=True):
+    """Virtual services that are not ours, refusals, and how many differences were repaired."""
+
+    foreign: tuple[str, ...]
+    refused: tuple[RefusedState, ...]
+    repaired: int
+
+
+class ProcessState(msgspec.Struct, frozen=True):
+    """A process of this director that is connected, and how late its timers were."""
+
+    name: str
+    pid: int
+    since: str
+    lateness_ms: float
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one director at one instant."""
+
+    format: int = 1
+    node: str
+    at: str
+    config: ConfigState
+    well: bool
+    findings: tuple[Finding, ...]
+    virtual_routers: tuple[RouterState, ...]
+    services: tuple[ServiceState, ...]
+    sync: SyncState
+    kernel: KernelState
+    processes: tuple[ProcessState, ...]

@@ -1,0 +1,1 @@
+"""Decisions, pure: what we know, what we want, what to change."""

@@ -1,0 +1,91 @@
+# What the engine knows.
+#
+# Rules of this room:
+# 1. News is learned here and nothing is decided here: `learn_*` stores, and says which services the
+#    news touches, so that a change costs what changed and not what exists.
+# 2. Learning the same level twice touches nothing.
+# 3. No clock: an instant is a parameter.
+"""Facts: the configuration, and all that was heard since."""
+
+from collections.abc import Iterable
+
+from director.model.check import Standing
+from director.model.config import Config
+from director.model.ops import Observed
+from director.model.pool import Place, Service
+from director.policy.probing import probing_of
+from director.policy.verdict import Verdict, judge
+from director.policy.weight import Override
+
+Touched = set[str]
+
+
+class Facts:
+    """All that is known, keyed so that one piece of news finds its services at once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.services: dict[str, Service] = {service.name: service for service in config.services}
+        self.probing = probing_of(config)
+        self.standings: dict[str, Standing] = {}
+        self.overrides: dict[tuple[str, str], Override] = {}
+        self.observed: Observed | None = None
+        self.leaving: dict[Place, float] = {}
+
+    def learn_standings(self, standings: Iterable[Standing]) -> Touched:
+        """What a check worker says; targets that the file does not name are ignored."""
+        touched: Touched = set()
+        for standing in standings:
+            if standing.key not in self.probing.targets:
+                continue
+            before = self.standings.get(standing.key)
+            self.standings[standing.key] = standing
+            if before is None or before.health != standing.health:
+                touched |= self.probing.users[standing.key]
+        return touched
+
+    def learn_override(self, service: str, server: str, override: Override | None) -> Touched:
+        """An operator's word; None takes it back."""
+        key = (service, server)
+        if self.overrides.get(key) == override:
+            return set()
+        if override is None:
+            del self.overrides[key]
+        else:
+            self.overrides[key] = override
+        return {service}
+
+    def learn_observed(self, observed: Observed, now: float) -> Touched:
+        """What was read from the kernel. Destinations there that the file does not name leave."""
+        self.observed = observed
+        named = self.probing.judges
+        leaving = {
+            Place(virtual, endpoint)
+            for service in self.services.values()
+            for virtual in service.virtuals
+            if virtual in observed.table
+            for endpoint in observed.table[virtual].destinations
+            if Place(virtual, endpoint) not in named
+        }
+        self.leaving = {place: self.leaving.get(place, now) for place in leaving}
+        return set(self.services)
+
+    def verdict(self, place: Place, need: str) -> Verdict:
+        """The health of a destination that the file names."""
+        unknown = Standing("", "unknown", "not probed yet")
+        keys = self.probing.judges[place]
+        return judge([self.standings.get(key, unknown) for key in keys], need)
+
+    def weight_in_kernel(self, place: Place) -> int | None:
+        """What the kernel has for this place; None when it has nothing."""
+        if self.observed is None or place.service not in self.observed.table:
+            return None
+        destination = self.observed.table[place.service].destinations.get(place.endpoint)
+        return None if destination is None else destination.weight
+
+    def is_decided(self) -> bool:
+        """Has every target had its first verdict?"""
+        return all(
+            key in self.standings and self.standings[key].health != "unknown"
+            for key in self.probing.targets
+        )

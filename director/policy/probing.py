@@ -1,0 +1,60 @@
+"""Which probes a configuration needs, and which of them judge which destination."""
+
+import hashlib
+
+import msgspec
+
+from director.model.address import Endpoint, family_of
+from director.model.check import Check, Target
+from director.model.config import Config
+from director.model.pool import Member, Place, Service
+from director.model.service import ServiceKey
+
+
+def endpoint_of(member: Member, virtual: ServiceKey) -> Endpoint | None:
+    """Where `member` serves `virtual`; None when it has no address of that family."""
+    for address in member.addresses:
+        if family_of(address) is virtual.family:
+            return Endpoint(address, member.port or virtual.port)
+    return None
+
+
+def places_of(service: Service) -> list[tuple[Place, Member]]:
+    """Every destination that the file names for a service."""
+    return [
+        (Place(virtual, endpoint), member)
+        for virtual in service.virtuals
+        for member in service.members
+        if (endpoint := endpoint_of(member, virtual)) is not None
+    ]
+
+
+def target_of(check: Check, endpoint: Endpoint) -> Target:
+    """The probe that judges `endpoint`. Equal probes have equal keys, whoever wants them."""
+    probed = Endpoint(check.address or endpoint.address, check.port or endpoint.port)
+    digest = hashlib.blake2b(msgspec.json.encode(check), digest_size=4).hexdigest()
+    kind = check.__struct_config__.tag
+    return Target(f"{kind}:{probed}:{digest}", probed, check)
+
+
+class Probing(msgspec.Struct, frozen=True):
+    """All targets by key, the target keys that judge each place, and who uses a target."""
+
+    targets: dict[str, Target]
+    judges: dict[Place, tuple[str, ...]]
+    users: dict[str, frozenset[str]]
+
+
+def probing_of(config: Config) -> Probing:
+    """Destinations that need the same probe share one target."""
+    targets: dict[str, Target] = {}
+    judges: dict[Place, tuple[str, ...]] = {}
+    users: dict[str, set[str]] = {}
+    for service in config.services:
+        for place, member in places_of(service):
+            wanted = [target_of(check, place.endpoint) for check in member.checks]
+            judges[place] = tuple(target.key for target in wanted)
+            for target in wanted:
+                targets[target.key] = target
+                users.setdefault(target.key, set()).add(service.name)
+    return Probing(targets, judges, {key: frozenset(names) for key, names in users.items()})

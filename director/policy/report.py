@@ -1,0 +1,204 @@
+"""What `director status` shows, made from facts and the desired state."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from director.model.address import Endpoint
+from director.model.ops import Observed, Refused, show
+from director.model.pool import Service
+from director.model.service import Counters, ServiceKey
+from director.model.state import (
+    ConfigState,
+    DestinationState,
+    Finding,
+    KernelState,
+    ProcessState,
+    QuorumState,
+    RefusedState,
+    RouterState,
+    ServiceState,
+    State,
+    SyncState,
+    WeightState,
+)
+from director.policy.desired import DesiredService, Row
+from director.policy.facts import Facts
+from director.wire.messages import Role
+
+
+def rfc3339(wall: float) -> str:
+    """UTC, to the millisecond; empty for an instant that has not been."""
+    if not wall:
+        return ""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows beside its facts. Instants in wall-clock seconds."""
+
+    at: float
+    loaded_at: float
+    roles: tuple[Role, ...]
+    processes: tuple[ProcessState, ...]
+    refused: tuple[Refused, ...] = ()
+    repaired: int = 0
+    lacking: tuple[Finding, ...] = ()
+
+
+def report(facts: Facts, desired: dict[str, DesiredService], around: Surroundings) -> State:
+    """The whole state, with what is not well and how to mend it."""
+    services = tuple(
+        _service_state(service, desired[service.name].rows, facts.observed)
+        for service in facts.services.values()
+    )
+    sync = _sync_state(facts.observed)
+    findings = (
+        *around.lacking,
+        *_service_findings(services),
+        *_router_findings(around.roles),
+        *_refusal_findings(around.refused),
+        *_sync_findings(facts, sync),
+    )
+    return State(
+        node=facts.config.node,
+        at=rfc3339(around.at),
+        config=ConfigState(facts.config.digest, rfc3339(around.loaded_at)),
+        well=not any(finding.severity != "notice" for finding in findings),
+        findings=findings,
+        virtual_routers=tuple(_router_state(role) for role in around.roles),
+        services=services,
+        sync=sync,
+        kernel=KernelState(
+            tuple(_foreign(facts)), _refusals(around.refused), repaired=around.repaired
+        ),
+        processes=around.processes,
+    )
+
+
+def show_virtual(key: ServiceKey) -> str:
+    """A virtual service as the file spells it."""
+    return f"fwmark {key.mark}" if key.mark else str(Endpoint(key.address, key.port))
+
+
+def _service_state(
+    service: Service, rows: tuple[Row, ...], observed: Observed | None
+) -> ServiceState:
+    up = len({row.member.name for row in rows if row.verdict.health == "up"})
+    forwarding = sorted({member.forwarding.value for member in service.members})
+    return ServiceState(
+        name=service.name,
+        virtual=tuple(show_virtual(key) for key in service.virtuals),
+        protocol=service.virtuals[0].protocol.name.lower(),
+        scheduler=service.settings.scheduler,
+        forwarding=" ".join(forwarding),
+        quorum=QuorumState(met=up >= service.quorum, up=up, need=service.quorum),
+        serving="real" if any(row.weight.value for row in rows) else "none",
+        destinations=tuple(_destination_state(row, observed) for row in rows),
+    )
+
+
+def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
+    there = observed.table.get(row.place.service) if observed else None
+    destination = there.destinations.get(row.place.endpoint) if there else None
+    counters = observed.counters.get(row.place, Counters()) if observed else Counters()
+    return DestinationState(
+        real_server=row.member.name,
+        virtual=show_virtual(row.place.service),
+        address=str(row.place.endpoint),
+        weight=WeightState(
+            configured=row.member.weight,
+            wanted=row.weight.value,
+            kernel=destination.weight if destination else None,
+            because=row.weight.because,
+        ),
+        health=row.verdict.health,
+        reason=row.verdict.reason,
+        since=rfc3339(row.verdict.since),
+        operator=row.override.kind if row.override else "none",
+        active=counters.active,
+        inactive=counters.inactive,
+        outcomes=row.verdict.outcomes,
+    )
+
+
+def _router_state(role: Role) -> RouterState:
+    return RouterState(
+        role.router, role.vrid, role.role, role.priority, rfc3339(role.since), role.addresses, role.peer
+    )
+
+
+def _sync_state(observed: Observed | None) -> SyncState:
+    running = observed.sync if observed else {}
+    return SyncState(master="master" in running, backup="backup" in running)
+
+
+def _foreign(facts: Facts) -> list[str]:
+    if facts.observed is None:
+        return []
+    ours = {key for service in facts.services.values() for key in service.virtuals}
+    return [str(key) for key in sorted(facts.observed.table) if key not in ours]
+
+
+def _refusals(refused: tuple[Refused, ...]) -> tuple[RefusedState, ...]:
+    return tuple(RefusedState(show(one.op), one.name, one.mend) for one in refused)
+
+
+def _service_findings(services: tuple[ServiceState, ...]) -> list[Finding]:
+    findings = []
+    for service in services:
+        for there in service.destinations:
+            if there.health == "down":
+                findings.append(
+                    Finding(
+                        "warning",
+                        f"{service.name}/{there.real_server}",
+                        f"down: {there.reason} ({there.address})",
+                        f"look at {there.address} on {there.real_server}; "
+                        "it comes back by itself once its check passes",
+                    )
+                )
+        if not service.quorum.met:
+            need = f"{service.quorum.up} up, {service.quorum.need} needed"
+            findings.append(
+                Finding(
+                    "alarm", service.name, f"too few real servers: {need}", "bring real servers up"
+                )
+            )
+    return findings
+
+
+def _router_findings(roles: tuple[Role, ...]) -> list[Finding]:
+    return [
+        Finding(
+            "alarm",
+            role.router,
+            f"takes no part: {role.reason or role.role}",
+            "see `ip link` for the interface, and the log of the vrrp process",
+        )
+        for role in roles
+        if role.role in ("fault", "off")
+    ]
+
+
+def _refusal_findings(refused: tuple[Refused, ...]) -> list[Finding]:
+    return [
+        Finding("alarm", show(one.op), f"the kernel refused: {one.name}", one.mend)
+        for one in refused
+    ]
+
+
+def _sync_findings(facts: Facts, sync: SyncState) -> list[Finding]:
+    if facts.config.sync is None or (sync.master and sync.backup):
+        return []
+    missing = " and ".join(
+        name for name, runs in (("master", sync.master), ("backup", sync.backup)) if not runs
+    )
+    return [
+        Finding(
+            "alarm",
+            "sync",
+            f"the {missing} sync daemon does not run: connections would not survive a failover",
+            f"is {facts.config.sync.interface} up, and has it an IPv4 address?",
+        )
+    ]

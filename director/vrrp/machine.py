@@ -1,0 +1,336 @@
+# One virtual router: values in, a new state and its effects out.
+#
+# Rules of this room:
+# 1. Nothing here acts, reads a clock or remembers. The process does the effects in their order,
+#    keeps the state, and calls again at `state.deadline` or when an advert has come.
+# 2. What is queued on the socket is heard before `tick` is called: after a pause the adverts that
+#    wait there are what tells a sleeper that it was succeeded. And the machine is asked before
+#    VIPs are refreshed, or a sleeper would put back what it has lost.
+# 3. Whoever holds VIPs holds them in `Active`, `Leaving` or `Adopting` (`state.hold`), and no way
+#    leads out of these without DROP_VIPS.
+#
+#                 start                        down_at                       leave
+#       Off ---------------> Backup -------------------------> Active ----------------> Leaving
+#        |                     ^  ^                             ^  |                       |
+#        | start, holding      |  |  stronger, or overslept     |  |                       |
+#        +------> Adopting ----+  +-----------------------------|--+                       |
+#                    |    somebody else is active               |      a peer took over    |
+#                    +------------------------------------------+      (Off if stopping) <-+
+#                         nobody is
+"""The VRRP state machine of RFC 9568 section 6.4, with hand-over and adoption."""
+
+import math
+from enum import Enum
+
+import msgspec
+
+from director.model.vip import Router
+from director.vrrp.advert import RESIGNING, Advert
+from director.vrrp.frames import packed
+
+ANNOUNCE_AGAIN = 5.0  # seconds from a takeover to its second burst; keepalived's delay
+ANNOUNCE_EVERY = 60.0  # seconds between bursts after that: switches forget, for ever
+ADOPTION = 1.5  # intervals that an adopting node listens
+REST = math.inf  # seconds that a node which handed over lets its successor be
+
+
+class Effect(Enum):
+    """What the process has to do, on the spot and in the order given.
+
+    TAKE_VIPS puts those on the interface that are not there; DROP_VIPS removes all. ANNOUNCE is a
+    burst of gratuitous ARP and unsolicited neighbour advertisements for every VIP.
+    """
+
+    SEND_ADVERT = "send-advert"
+    SEND_RESIGNATION = "send-resignation"
+    TAKE_VIPS = "take-vips"
+    DROP_VIPS = "drop-vips"
+    ANNOUNCE = "announce"
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine has to know of a virtual router. They may differ from call to call.
+
+    `priority` is the effective one, 1 to 255; `interval` in seconds; `source` the address our
+    adverts leave from. `preempt_after`: seconds in Backup before we contest a weaker active.
+    """
+
+    priority: int
+    interval: float
+    source: str
+    preempt_after: float = 0.0
+
+    @classmethod
+    def of(cls, router: Router) -> "Rules":
+        """The rules as the file gives them."""
+        waits = {"now": 0.0, "never": math.inf}
+        return cls(
+            priority=router.priority,
+            interval=router.interval,
+            source=router.source,
+            preempt_after=waits.get(router.failback.when, router.failback.after),
+        )
+
+
+class Off(msgspec.Struct, frozen=True):
+    """Takes no part: not allowed to yet, in fault, or stopped."""
+
+    hold = False
+    deadline = math.inf
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """Listens since `since`; takes over at `down_at` unless it hears better.
+
+    `interval` is what the active announced. Until `rest_until` no weaker active is contested.
+    """
+
+    interval: float
+    down_at: float
+    since: float
+    rest_until: float = -math.inf
+    hold = False
+
+    @property
+    def deadline(self) -> float:
+        return self.down_at
+
+
+class Adopting(msgspec.Struct, frozen=True):
+    """Found its VIPs in place at start: keeps them, silent, and listens until `active_at`."""
+
+    active_at: float
+    hold = True
+
+    @property
+    def deadline(self) -> float:
+        return self.active_at
+
+
+class Active(msgspec.Struct, frozen=True):
+    """Holds the VIPs; speaks next at `advert_at`, announces them again at `announce_at`."""
+
+    advert_at: float
+    announce_at: float
+    hold = True
+
+    @property
+    def deadline(self) -> float:
+        return min(self.advert_at, self.announce_at)
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """Has resigned, holds the VIPs until a peer is active; says so again at `resign_at`.
+
+    At `give_up_at` nobody came: then Off when `stopping`, and Active again when not. `rest` is
+    how many seconds we leave the successor alone.
+    """
+
+    resign_at: float
+    give_up_at: float
+    stopping: bool
+    rest: float = REST
+    hold = True
+
+    @property
+    def deadline(self) -> float:
+        return min(self.resign_at, self.give_up_at)
+
+
+State = Off | Backup | Adopting | Active | Leaving
+
+
+class Step(msgspec.Struct, frozen=True):
+    """The state from now on, and what to do now."""
+
+    state: State
+    effects: tuple[Effect, ...] = ()
+
+
+def skew(priority: int, interval: float) -> float:
+    """Seconds by which a weaker backup waits longer: 0.609375 for priority 100 at 1 s.
+
+    Source: RFC 9568 section 6.1 (Skew_Time).
+    """
+    return (256 - priority) * interval / 256
+
+
+def active_down(priority: int, interval: float) -> float:
+    """Seconds of silence after which a backup takes over (Active_Down_Interval).
+
+    Three missed adverts and the skew. `interval` is what the active router last announced, not
+    what we would use ourselves. Priority 100 at 1 s gives 3.609375 s.
+
+    Source: RFC 9568 section 6.1.
+    """
+    return 3 * interval + skew(priority, interval)
+
+
+def start(rules: Rules, now: float, *, holding: bool = False) -> Step:
+    """Take part from now on. `holding`: our VIPs are on the interface, from a life before.
+
+    The RFC's short cut for an address owner (section 6.4.1) is not here: nobody is one yet.
+    """
+    if holding:
+        return Step(Adopting(now + ADOPTION * rules.interval))
+    return Step(_listen(rules, rules.interval, now))
+
+
+def stop(state: State) -> Step:
+    """Out of the race at once (fault, or no time to hand over). A peer takes over in its skew."""
+    if state.hold:
+        return Step(Off(), (Effect.SEND_RESIGNATION, Effect.DROP_VIPS))
+    return Step(Off())
+
+
+def leave(
+    rules: Rules, state: State, now: float, *, patience: float, stopping: bool, rest: float = REST
+) -> Step:
+    """Hand over, make before break: resign, but hold the VIPs until a peer is heard as active.
+
+    After `patience` seconds without one: Off when `stopping` (as for SIGTERM), else Active again.
+    Not `stopping` ends in Backup, which contests its successor `rest` seconds later at the
+    earliest, whatever `failback` says. Who holds nothing has nothing to hand over.
+    """
+    if isinstance(state, Active | Adopting | Leaving):
+        leaving = Leaving(now + rules.interval, now + patience, stopping, rest)
+        return Step(leaving, (Effect.SEND_RESIGNATION,))
+    return Step(Off() if stopping else state)
+
+
+def stay(rules: Rules, state: State, now: float) -> Step:
+    """Take a hand-over back, if it is not done yet."""
+    past = _overslept(rules, state, now)
+    if isinstance(past.state, Leaving):
+        return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+    return past
+
+
+def hear(rules: Rules, state: State, advert: Advert, source: str, now: float) -> Step:
+    """An advert for this router came from `source`. Our own echo is none, and is ignored.
+
+    Source: RFC 9568 section 6.4.2 (receive, in Backup) and 6.4.3 (in Active).
+    """
+    if source == rules.source:
+        return Step(state)
+    past = _overslept(rules, state, now)
+    step = _heard(rules, past.state, advert, source, now)
+    return Step(step.state, past.effects + step.effects)
+
+
+def tick(rules: Rules, state: State, now: float) -> Step:
+    """The deadline is reached. Too early a call changes nothing.
+
+    Source: RFC 9568 section 6.4.2 (Active_Down_Timer fires) and 6.4.3 (Adver_Timer fires).
+    """
+    if now < state.deadline:
+        return Step(state)
+    past = _overslept(rules, state, now)
+    if past.state is not state:
+        return past
+    match state:
+        case Active():
+            return _speak(rules, state, now)
+        case Leaving():
+            return _resign_again(rules, state, now)
+        case _:  # Backup or Adopting: Off has no deadline
+            return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.TAKE_VIPS, Effect.ANNOUNCE))
+
+
+def _heard(rules: Rules, state: State, advert: Advert, source: str, now: float) -> Step:
+    match state:
+        case Backup():
+            return Step(_backup_hears(rules, state, advert, now))
+        case Active():
+            return _active_hears(rules, state, advert, source, now)
+        case Adopting() | Leaving() if advert.priority != RESIGNING:
+            # Somebody is active, weaker or stronger: what we hold or hand over has its keeper.
+            return Step(_after(rules, state, advert.interval, now), (Effect.DROP_VIPS,))
+        case _:
+            return Step(state)
+
+
+def _backup_hears(rules: Rules, state: Backup, advert: Advert, now: float) -> Backup:
+    if advert.priority == RESIGNING:
+        # Never later than we would have come anyway: the RFC sets the timer to the skew, and one
+        # who resigns again and again would keep a weak backup waiting for ever.
+        sooner = now + skew(rules.priority, state.interval)
+        return msgspec.structs.replace(state, down_at=min(state.down_at, sooner))
+    rested = now >= state.rest_until and now - state.since >= rules.preempt_after
+    if advert.priority < rules.priority and rested:
+        return state  # the timer runs on, and that is how we preempt
+    return msgspec.structs.replace(
+        state,
+        interval=advert.interval,
+        down_at=now + active_down(rules.priority, advert.interval),
+    )
+
+
+def _active_hears(rules: Rules, state: Active, advert: Advert, source: str, now: float) -> Step:
+    if advert.priority == RESIGNING:
+        speaking = msgspec.structs.replace(state, advert_at=now + rules.interval)
+        return Step(speaking, (Effect.SEND_ADVERT,))
+    if (advert.priority, packed(source)) > (rules.priority, packed(rules.source)):
+        # The last advert makes the winner announce its VIPs once more, and it comes after the
+        # drop, so that the winner's word is the last that the segment hears.
+        yielding = (Effect.DROP_VIPS, Effect.SEND_ADVERT)
+        return Step(_listen(rules, advert.interval, now), yielding)
+    # Answer a weaker claim at once, so that switches learn the way back to us. The timer is left
+    # alone, or a chatty rival could keep us from ever speaking on time.
+    again = min(state.announce_at, now + ANNOUNCE_AGAIN)
+    answering = msgspec.structs.replace(state, announce_at=again)
+    return Step(answering, (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+
+
+def _speak(rules: Rules, state: Active, now: float) -> Step:
+    """What is due of the two: the advert, the announcement."""
+    effects: tuple[Effect, ...] = ()
+    advert_at, announce_at = state.advert_at, state.announce_at
+    if now >= advert_at:
+        advert_at, effects = now + rules.interval, (Effect.SEND_ADVERT,)
+    if now >= announce_at:
+        announce_at, effects = now + ANNOUNCE_EVERY, (*effects, Effect.ANNOUNCE)
+    return Step(Active(advert_at, announce_at), effects)
+
+
+def _resign_again(rules: Rules, state: Leaving, now: float) -> Step:
+    if now < state.give_up_at:
+        again = msgspec.structs.replace(state, resign_at=now + rules.interval)
+        return Step(again, (Effect.SEND_RESIGNATION,))
+    if state.stopping:
+        return Step(Off(), (Effect.DROP_VIPS,))
+    return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+
+
+def _overslept(rules: Rules, state: State, now: float) -> Step:
+    """Let go of what a peer must have taken while we did not run; else the state as it is.
+
+    The quickest successor comes three intervals and a 256th after our last advert, which was one
+    interval before the deadline that we missed. A backup that slept so long has not heard silence
+    but nothing: it listens anew. (keepalived: timer_expired_backup.)
+    """
+    due = state.advert_at if isinstance(state, Active) else state.deadline
+    interval = state.interval if isinstance(state, Backup) else rules.interval
+    if now - due <= 2 * interval + interval / 256:
+        return Step(state)
+    if isinstance(state, Backup):
+        down_at = now + active_down(rules.priority, interval)
+        return Step(msgspec.structs.replace(state, down_at=down_at))
+    return Step(_after(rules, state, interval, now), (Effect.DROP_VIPS,))
+
+
+def _after(rules: Rules, state: State, interval: float, now: float) -> State:
+    """What follows once the VIPs are gone from `state`."""
+    if not isinstance(state, Leaving):
+        return _listen(rules, interval, now)
+    if state.stopping:
+        return Off()
+    return msgspec.structs.replace(_listen(rules, interval, now), rest_until=now + state.rest)
+
+
+def _listen(rules: Rules, interval: float, now: float) -> Backup:
+    return Backup(interval, now + active_down(rules.priority, interval), now)
+
+
+def _hold(rules: Rules, now: float) -> Active:
+    return Active(now + rules.interval, now + ANNOUNCE_AGAIN)
