@@ -11,7 +11,9 @@ from director.wire.messages import Answer, Ask, decode, encode
 READ_SIZE = 65536
 
 
-def ask_engine(runtime: Path, timeout: float, verb: str, *, change: bool = False, **args: str) -> Answer:
+def ask_engine(
+    runtime: Path, timeout: float, verb: str, *, change: bool = False, **args: str
+) -> Answer:
     """The engine's answer.
 
     Raises Unreachable, NoRight, or what the engine itself found wrong.

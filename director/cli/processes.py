@@ -37,5 +37,3 @@ def need_root(what: str) -> None:
     """Raises NoRight unless we are root."""
     if os.geteuid() != 0:
         raise NoRight(f"{what} needs root", mend="run it with sudo")
-
-

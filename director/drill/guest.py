@@ -29,8 +29,7 @@ POWER_OFF = 0x4321FEDC  # reboot(2): `reboot -f -p` loops under UML
 SERIAL = "/dev/ttyS0"
 
 # The rest loads on demand through the kernel's own modprobe.
-MODULES = """overlay ipv6 af_packet ip_vs ip_vs_rr ip_vs_wrr ip_vs_lc ip_vs_wlc ip_vs_sh ip_vs_mh
-nf_conntrack dummy veth bridge macvlan ipip tun""".split()
+MODULES = ["overlay", "ipv6", "af_packet", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh", "nf_conntrack", "dummy", "veth", "bridge", "macvlan", "ipip", "tun"]
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:

@@ -219,7 +219,9 @@ class Machine:
         assert self._line is not None
         data = self._line.recv(65536)
         if not data:
-            raise DrillError(f"{self.name} has lost power", f"see {self.folder / self.name}.console")
+            raise DrillError(
+                f"{self.name} has lost power", f"see {self.folder / self.name}.console"
+            )
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
             self._note(json.loads(line))

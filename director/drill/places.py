@@ -105,7 +105,9 @@ class Place:
         except BaseException:
             job.signal(signal.SIGKILL)
             raise
-        done = Done(status, job.log.read_text(errors="replace"), _err(job).read_text(errors="replace"))
+        done = Done(
+            status, job.log.read_text(errors="replace"), _err(job).read_text(errors="replace")
+        )
         for file in (job.log, _err(job)):
             file.unlink()
         if check and status:

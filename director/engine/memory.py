@@ -81,7 +81,12 @@ def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> li
     shift = time.time() - now
     return [
         Remembered(
-            service, server, one.kind, one.weight, one.percent, one.until + shift if one.until else 0
+            service,
+            server,
+            one.kind,
+            one.weight,
+            one.percent,
+            one.until + shift if one.until else 0,
         )
         for (service, server), one in sorted(overrides.items())
     ]

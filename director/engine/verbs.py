@@ -106,9 +106,7 @@ class Verbs:
 
     def _status(self, _ask: Ask) -> Answer:
         state = self.state()
-        return Answer(
-            Exit.DONE if state.well else Exit.NO, msgspec.json.encode(state).decode()
-        )
+        return Answer(Exit.DONE if state.well else Exit.NO, msgspec.json.encode(state).decode())
 
     def _maintenance(self, ask: Ask) -> Answer:
         places = self._find(ask.args.get("server", ""))
@@ -173,9 +171,7 @@ class Verbs:
     def _override(self, places: list[tuple[str, str]], override: Override | None) -> Answer:
         for service, name in places:
             self._news.tell(self._facts.learn_override(service, name, override))
-        self._memory.overrides = memory.from_overrides(
-            self._facts.overrides, trio.current_time()
-        )
+        self._memory.overrides = memory.from_overrides(self._facts.overrides, trio.current_time())
         try:
             memory.store(self._state_file, self._memory)
         except OSError as error:

@@ -9,13 +9,13 @@ import time
 
 import trio
 
+from director.engine.reconcile import News
 from director.link import Link
 from director.model.check import Standing
 from director.model.state import ProcessState
 from director.policy.dealing import deal
 from director.policy.facts import Facts
 from director.policy.report import rfc3339
-from director.engine.reconcile import News
 from director.wire.messages import (
     Beat,
     HandOver,

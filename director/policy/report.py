@@ -124,7 +124,13 @@ def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
 
 def _router_state(role: Role) -> RouterState:
     return RouterState(
-        role.router, role.vrid, role.role, role.priority, rfc3339(role.since), role.addresses, role.peer
+        role.router,
+        role.vrid,
+        role.role,
+        role.priority,
+        rfc3339(role.since),
+        role.addresses,
+        role.peer,
     )
 
 

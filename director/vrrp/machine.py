@@ -202,7 +202,7 @@ def stay(rules: Rules, state: State, now: float) -> Step:
     """Take a hand-over back, if it is not done yet."""
     past = _overslept(rules, state, now)
     if isinstance(past.state, Leaving):
-        return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+        return _return(rules, now)
     return past
 
 
@@ -246,6 +246,9 @@ def _heard(rules: Rules, state: State, advert: Advert, source: str, now: float) 
         case Adopting() | Leaving() if advert.priority != RESIGNING:
             # Somebody is active, weaker or stronger: what we hold or hand over has its keeper.
             return Step(_after(rules, state, advert.interval, now), (Effect.DROP_VIPS,))
+        case Leaving(stopping=False):
+            # Healed from a split in which both were told to go: each would wait for the other.
+            return _return(rules, now)
         case _:
             return Step(state)
 
@@ -299,7 +302,7 @@ def _resign_again(rules: Rules, state: Leaving, now: float) -> Step:
         return Step(again, (Effect.SEND_RESIGNATION,))
     if state.stopping:
         return Step(Off(), (Effect.DROP_VIPS,))
-    return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+    return _return(rules, now)
 
 
 def _overslept(rules: Rules, state: State, now: float) -> Step:
@@ -334,3 +337,8 @@ def _listen(rules: Rules, interval: float, now: float) -> Backup:
 
 def _hold(rules: Rules, now: float) -> Active:
     return Active(now + rules.interval, now + ANNOUNCE_AGAIN)
+
+
+def _return(rules: Rules, now: float) -> Step:
+    """Out of a hand-over: the VIPs were never gone, the word is taken back."""
+    return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.ANNOUNCE))

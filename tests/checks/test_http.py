@@ -16,7 +16,6 @@ from director.model.address import Endpoint
 from director.model.check import HttpCheck, Pace, Target
 
 TIMEOUT = 0.4
-QUICK = TIMEOUT / 2
 PERIOD = 0.03
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -116,6 +115,11 @@ COOKIE = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
 ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!"
 STATUS = b"HTTP/1.1 200 OK\r\n"
 
+TWO_LENGTHS = STATUS + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"
+INVALID = "layer7 invalid response"
+RESET = "connection reset"
+CLOSED = "connection closed"
+
 PROMPT = {
     # the server                            does                                    so
     "answers 200":                         (_says(OK),                              "HTTP 200"),
@@ -126,16 +130,15 @@ PROMPT = {
     "redirects: not followed":             (_says(MOVED),                           "HTTP 302"),
     "says gzip and is not: not unpacked":  (_says(ZIPPED),                          "HTTP 200"),
     "sends a body without end: not read":  (_repeats(STATUS + b"\r\n", b"x" * 999), "HTTP 200"),
-    "talks something else":                (_says(b"220 mail ESMTP\r\n"),           "layer7 invalid response"),
-    "talks binary":                        (_says(bytes(range(256)) * 9),           "layer7 invalid response"),
-    "sends fields without end":            (_repeats(STATUS, b"X: y\r\n" * 99),     "layer7 invalid response"),
-    "sends a field without end":           (_repeats(STATUS + b"X: ", b"y" * 999),  "layer7 invalid response"),
-    "sends a reason without end":          (_repeats(b"HTTP/1.1 200 ", b"y" * 999), "layer7 invalid response"),
-    "sends two lengths":                   (_says(STATUS + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
-                                                                                    "layer7 invalid response"),
-    "resets":                              (_resets,                                "connection reset"),
-    "closes without a word":               (_hangs_up(),                            "connection closed"),
-    "closes in the header":                (_hangs_up(STATUS + b"X: y\r\n"),        "connection closed"),
+    "talks something else":                (_says(b"220 mail ESMTP\r\n"),           INVALID),
+    "talks binary":                        (_says(bytes(range(256)) * 9),           INVALID),
+    "sends fields without end":            (_repeats(STATUS, b"X: y\r\n" * 99),     INVALID),
+    "sends a field without end":           (_repeats(STATUS + b"X: ", b"y" * 999),  INVALID),
+    "sends a reason without end":          (_repeats(b"HTTP/1.1 200 ", b"y" * 999), INVALID),
+    "sends two lengths":                   (_says(TWO_LENGTHS),                     INVALID),
+    "resets":                              (_resets,                                RESET),
+    "closes without a word":               (_hangs_up(),                            CLOSED),
+    "closes in the header":                (_hangs_up(STATUS + b"X: y\r\n"),        CLOSED),
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ UP = Tally("up", since=1.0)
 DOWN = Tally("down", failure="HTTP 503", since=1.0)
 
 ROWS = {
-    # what happens                      from                    outcomes           health, against, since
+    # what happens                     from  outcomes                 health, against, since
     "unknown: one success is up":       (NEW,  (GOOD,),                 ("up", 0, NOW)),
     "unknown: one failure is down":     (NEW,  (BAD,),                  ("down", 0, NOW)),
     "unknown: ours decides nothing":    (NEW,  (OURS,),                 ("unknown", 0, 0.0)),
@@ -106,6 +106,7 @@ def test_outcomes_keep_the_newest_last() -> None:
     "standing",
     [
         Standing("k", "down", "HTTP 503", 7.0, ("HTTP 200", "HTTP 503")),
+        Standing("k", "down", "HTTP 503", 7.0, ("HTTP 503", "HTTP 200")),
         Standing("k", "up", "HTTP 200", 7.0, ("HTTP 503", "HTTP 200")),
         Standing("k", "up", "HTTP 200", 7.0, ("HTTP 200",)),
         Standing("k", "unknown"),

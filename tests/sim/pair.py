@@ -22,6 +22,7 @@ from director.vrrp.advert import Advert
 from director.vrrp.machine import (
     Active,
     Effect,
+    Leaving,
     Off,
     Rules,
     State,
@@ -82,22 +83,25 @@ class Node:
         """Start, adopting the VIP that a past life left in the kernel."""
         self.alive, self.paused = True, False
         self.queue.clear()
+        self.world.disturb(f"{self.name} boots")
         now = self.world.now
         self.do(start(self.rules, now, holding=self.kernel.holds(now)), "boots")
 
     def crash(self) -> None:
         self.alive = False
-        self._lose_grip("crashes")
+        self.world.disturb(f"{self.name} crashes")
+        self._lose_grip()
         self.state = Off()
 
     def pause(self) -> None:
         self.paused = True
-        self._lose_grip("pauses")
+        self.world.disturb(f"{self.name} pauses")
+        self._lose_grip()
 
     def resume(self) -> None:
         """Hear what waited in the socket, then look at the clock, and refresh only then."""
         self.paused = False
-        self.world.note(self.name, "resumes")
+        self.world.disturb(f"{self.name} resumes")
         waiting, self.queue = self.queue, []
         for advert, source in waiting:
             self.receive(advert, source)
@@ -116,11 +120,13 @@ class Node:
             self.do(tick(self.rules, self.state, self.world.now), "wakes")
 
     def leave(self, *, patience: float, stopping: bool) -> None:
+        self.world.disturb(f"{self.name} is given an order")
         now = self.world.now
         step = leave(self.rules, self.state, now, patience=patience, stopping=stopping)
         self.do(step, "is to stop" if stopping else "is to hand over")
 
     def stay(self) -> None:
+        self.world.disturb(f"{self.name} is given an order")
         self.do(stay(self.rules, self.state, self.world.now), "is to stay")
 
     def do(self, step: Step, why: str) -> None:
@@ -141,9 +147,8 @@ class Node:
             self.kernel.until = math.inf
         self.world.set_alarm(self)
 
-    def _lose_grip(self, why: str) -> None:
+    def _lose_grip(self) -> None:
         """Nobody refreshes the VIP any more: the lease runs out."""
-        self.world.note(self.name, why)
         if self.kernel.until == math.inf:
             age = self.world.chance.random() * REFRESH * LEASE
             self.kernel.until = self.world.now + LEASE - age
@@ -226,9 +231,12 @@ class World:
             self.fail(f"{node.name} does not run, and its VIP has no end")
 
     def _check_pair(self) -> None:
-        """In calm exactly one is active. Two are for as long as one advert takes to cross."""
+        """In calm exactly one holds the VIP, or two for as long as adverts cross.
+
+        Two that are both told to stop are left alone: nothing is to be active after them.
+        """
         holders = [node for node in self.nodes if node.runs and node.state.hold]
-        if len(holders) < 2:
+        if len(holders) < 2 or all(_stopping(node) for node in holders):
             self.both_since = math.inf
         elif self.both_since == math.inf:
             self.both_since = self.now
@@ -246,6 +254,10 @@ class World:
             then = f" -> {step.state} {[e.value for e in step.effects]}" if step else ""
             lines.append(f"  {instant:9.4f} {who} {event}{then}")
         raise Violation("\n".join(lines))
+
+
+def _stopping(node: Node) -> bool:
+    return isinstance(node.state, Leaving) and node.state.stopping
 
 
 def active(world: World) -> str:

@@ -103,7 +103,8 @@ HEARINGS = {
     "adopting, a stronger one: drop":           (EAGER,    ADOPTING,       150, LOWER,  YIELDED,          (DROP,)),
     "adopting, resigning: go on":               (EAGER,    ADOPTING,         0, LOWER,  ADOPTING,         ()),
     "handing over, taken: drop, and rest":      (EAGER,    HANDING_OVER,    99, LOWER,  HANDED_OVER,      (DROP,)),
-    "handing over, resigning: go on":           (EAGER,    HANDING_OVER,     0, LOWER,  HANDING_OVER,     ()),
+    "handing over, resigning: return":          (EAGER,    HANDING_OVER,     0, LOWER,  TAKEN,            ANSWER),
+    "stopping, resigning: go on":               (EAGER,    STOPPING,         0, LOWER,  STOPPING,         ()),
     "handing over, our own echo: ignore":       (EAGER,    HANDING_OVER,   100, US,     HANDING_OVER,     ()),
     "stopping, taken: drop":                    (EAGER,    STOPPING,        99, LOWER,  OFF,              (DROP,)),
 }  # fmt: skip
@@ -113,7 +114,7 @@ HEARINGS = {
     ("us", "state", "priority", "source", "then", "effects"), HEARINGS.values(), ids=HEARINGS
 )
 def test_hear(
-    us: Rules, state: State, priority: int, source: str, then: State, effects: tuple[Effect, ...]
+    *, us: Rules, state: State, priority: int, source: str, then: State, effects: tuple[Effect, ...]
 ) -> None:
     """
     An advert of each kind, in each state.
