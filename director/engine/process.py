@@ -13,13 +13,13 @@ import trio
 from director import paths
 from director.engine import doors, memory
 from director.engine.reconcile import News, Reconciler
-from director.engine.systemd import Systemd
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
 from director.kernel.hands import KernelHands
 from director.model.config import Config
 from director.policy.facts import Facts
 from director.policy.upkeep import sysctls_wanted
+from director.systemd import Systemd
 from director.wire.messages import Snapshot
 
 log = logging.getLogger("director.engine")

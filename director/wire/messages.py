@@ -17,6 +17,8 @@ from director.model.check import Standing, Target
 from director.model.vip import Router
 from director.wire.framing import BrokenFrame, frame
 
+RoleName = Literal["active", "backup", "fault", "off"]
+
 LEVELS_EVERY = 15.0
 BEAT_EVERY = 1.0
 
@@ -85,7 +87,7 @@ class Role(msgspec.Struct, frozen=True):
 
     router: str
     vrid: int
-    role: Literal["active", "backup", "fault", "off"]
+    role: RoleName
     priority: int
     since: float
     addresses: tuple[str, ...]

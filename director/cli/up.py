@@ -1,0 +1,113 @@
+# `director up`: the supervisor where there is no systemd (containers, test machines, laptops).
+#
+# It does as little as can be, since it must not fail: starts children, starts one again that died,
+# and at SIGTERM stops vrrp first, so that the VIPs are handed over while everything else still works.
+# A child that says that a restart would fail the same way (64, 77, 78) ends the whole.
+"""Start all processes in the foreground and keep them running."""
+
+import argparse
+import logging
+import signal
+import subprocess
+import sys
+import time
+
+from director.errors import Exit
+from director.log import start_logging
+
+BACK_OFF_FIRST, BACK_OFF_MAX = 0.1, 10.0
+LIVED_WELL = 30.0  # seconds after which a death is a new one, not the same again
+STOP_WITHIN = 10.0
+HOPELESS = (Exit.USAGE, Exit.RIGHTS, Exit.CONFIG)
+
+log = logging.getLogger("director.up")
+
+
+class Child:
+    """One process that is kept running."""
+
+    def __init__(self, name: str, argv: list[str]) -> None:
+        self.name = name
+        self._argv = argv
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start_at = 0.0
+        self._started = 0.0
+        self._back_off = 0.0
+
+    def start(self) -> None:
+        """Start it."""
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(self._argv, start_new_session=True)
+        log.info("%s started (pid %d)", self.name, self.process.pid)
+
+    def ended(self) -> int | None:
+        """Its status if it has just ended; then a restart is due at `start_at`."""
+        if self.process is None or (status := self.process.poll()) is None:
+            return None
+        self.process = None
+        now = time.monotonic()
+        if now - self._started > LIVED_WELL:
+            self._back_off = 0.0
+        self.start_at = now + self._back_off
+        self._back_off = min(BACK_OFF_MAX, max(BACK_OFF_FIRST, 2 * self._back_off))
+        return status
+
+    def stop(self, within: float) -> None:
+        """SIGTERM, and SIGKILL for one that does not listen."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            log.error("%s does not stop: killed", self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+def up(args: argparse.Namespace) -> int:
+    """Until SIGTERM or SIGINT."""
+    start_logging()
+    waited = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+    # Blocked before the first child and taken one by one below: none is lost, none interrupts.
+    signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    children = [Child(name, argv) for name, argv in commands(args)]
+    status = _keep(children, waited)
+    for child in children:
+        child.stop(STOP_WITHIN)
+    return status
+
+
+def commands(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
+    """Names and argument vectors, in the order in which they are stopped: vrrp first."""
+    python = [sys.executable, "-m"]
+    runtime = ["--runtime", str(args.runtime)]
+    engine = ["--config", str(args.config), "--state", str(args.state)]
+    if args.node:
+        engine += ["--node", args.node]
+    return [
+        ("vrrp", [*python, "director", "vrrp", *runtime]),
+        ("engine", [*python, "director", "engine", *runtime, *engine]),
+        *(
+            (f"checks@{number}", [*python, "checks", *runtime, "--name", f"checks@{number}"])
+            for number in range(1, args.workers + 1)
+        ),
+    ]
+
+
+def _keep(children: list[Child], waited: set[signal.Signals]) -> int:
+    while True:
+        now = time.monotonic()
+        for child in children:
+            if child.process is None and child.start_at <= now:
+                child.start()
+        idle = [child.start_at - now for child in children if child.process is None]
+        taken = signal.sigtimedwait(waited, max(0.0, min(idle, default=3600.0)))
+        if taken is not None and taken.si_signo != signal.SIGCHLD:
+            return Exit.DONE
+        for child in children:
+            status = child.ended()
+            if status in HOPELESS:
+                return int(status)
+            if status is not None:
+                log.error("%s ended with %d; starting it again", child.name, status)
