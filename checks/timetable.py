@@ -67,7 +67,7 @@ class Timetable:
         They are running from here on: each is owed a `done`.
         """
         found: list[Due] = []
-        while True:
+        while len(found) < limit:
             ready = self.next_at()
             if ready is None or ready > now:
                 break

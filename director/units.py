@@ -2,7 +2,7 @@
 
 import re
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
@@ -28,7 +28,7 @@ def show_duration(seconds: float) -> str:
 
 def parse_share(text: str) -> float:
     """A share of one: `30%` is 0.3. Raises ValueError on anything outside 0%..100%."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", text)
     if match is None or float(match[1]) > 100:
         raise ValueError(f"{text!r} is not a share between 0% and 100%")
     return float(match[1]) / 100

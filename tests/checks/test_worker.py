@@ -313,6 +313,24 @@ def test_a_new_list_stops_what_is_gone_and_keeps_what_stays(runtime: Path) -> No
     _play(scene)
 
 
+def test_a_target_that_is_gone_while_it_waits_is_not_probed_again(runtime: Path) -> None:
+    async def scene() -> None:
+        prober = Scripted()
+        async with Engine(runtime).listening() as engine, _working(runtime, prober):
+            talk = await engine.talk()
+            talk.say(Targets(1, (_target("a"),)))
+            await _hear_levels(talk)
+            assert prober.inside == 0
+            talk.say(Targets(2, (_target("b"),)))
+            await _hear_levels(talk)
+            begun = len(prober.begun)
+            await prober.until(lambda: len(prober.begun) > begun + 4)
+
+        assert set(prober.begun[begun:]) == {"b"}
+
+    _play(scene)
+
+
 def test_a_fresh_worker_goes_on_from_the_standings(runtime: Path) -> None:
     """
     It knows all verdicts at once, and one failure does not overturn what the engine believes.
@@ -343,7 +361,8 @@ def test_no_more_probes_in_flight_than_there_is_room(runtime: Path) -> None:
     async def scene() -> None:
         prober = Scripted()
         prober.gate.clear()
-        targets = tuple(_target(str(number)) for number in range(5))
+        at_once = Pace(interval=1e-6, fast_interval=1e-6, down_interval=1e-6)
+        targets = tuple(_target(str(number), pace=at_once) for number in range(5))
         async with Engine(runtime).listening() as engine, _working(runtime, prober, room=2):
             talk = await engine.talk()
             talk.say(Targets(1, targets))

@@ -1,7 +1,7 @@
 # The state machine, row by row. Rows are named by clause of RFC 9568 and outcome; the numbers are
 # written out. We are priority 100 at 1 s from .5; peers announce 2 s, so that a mix-up shows:
 # active_down is 3.609375 s of ours and 7.21875 s of theirs, the skew 0.609375 s.
-# ruff: noqa: E501 (a row of a table is one line)
+
 """Tests of director.vrrp.machine."""
 
 import math
