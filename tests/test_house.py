@@ -20,7 +20,7 @@ FLOORS = {
     "director.link": 4,
     "director.systemd": 4,
     "checks.link": 4,
-    "checks.roster": 4,
+    "checks.roster": 2,
     "checks.probes": 4,
     "checks.outcome": 2,
     "director.kernel": 3,

@@ -24,5 +24,3 @@ def check(args: argparse.Namespace) -> int:
 def load_config(path: Path, node: str | None) -> Config:
     """The file as this node sees it. Raises ConfigError with all faults."""
     return load(path, node=node, host=socket.gethostname())
-
-

@@ -124,6 +124,8 @@ def _add_operating(verb: Verb) -> None:
     )
     real.add_argument("action", choices=("install", "remove", "verify"))
     real.add_argument("--name", metavar="NAME", help="which real server of the file this is")
+    real.add_argument("--kept", action="store_true", help="take the input kept under /etc")
+    real.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="whose etc (/)")
 
 
 def _add_drills(verb: Verb) -> None:

@@ -1,7 +1,7 @@
 # `director up`: the supervisor where there is no systemd (containers, test machines, laptops).
 #
-# It does as little as can be, since it must not fail: starts children, starts one again that died,
-# and at SIGTERM stops vrrp first, so that the VIPs are handed over while everything else still works.
+# It does as little as can be, since it must not fail: starts children, starts one again that
+# died, and at SIGTERM stops vrrp first, so that the VIPs are handed over while everything else still works.
 # A child that says that a restart would fail the same way (64, 77, 78) ends the whole.
 """Start all processes in the foreground and keep them running."""
 
@@ -60,7 +60,7 @@ class Child:
         try:
             self.process.wait(within)
         except subprocess.TimeoutExpired:
-            log.error("%s does not stop: killed", self.name)
+            log.warning("%s does not stop: killed", self.name)
             self.process.kill()
             self.process.wait()
 

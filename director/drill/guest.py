@@ -1,14 +1,11 @@
-# PID 1 of a test machine. Runs inside the User-Mode Linux kernel with `python -I -S`, so it knows the
-# standard library alone and nothing of this project.
+# PID 1 of a test machine. Runs inside the User-Mode Linux kernel with `python -I -S`, so it knows
+# the standard library alone and nothing of this project.
 #
 # It makes the host's own file system (hostfs, read-only) writable through an overlay in memory, so
 # that a test may write /etc or /var without touching the host; mounts the shared folder read-write;
-# loads modules; and then does what the host says over a serial line, one JSON object a line.
-#
-#   host: {"id": 1, "do": "spawn", "argv": [...], "env": {...}, "out": PATH, "err": PATH}
-#   us:   {"id": 1, "pid": 77}            and later {"exit": 77, "status": 0}
-#   host: {"id": 2, "do": "signal", "pid": 77, "signal": 15}     us: {"id": 2}
-#   host: {"id": 3, "do": "power-off"}
+# loads modules; and then does what the host says over a serial line, one JSON object a line. An
+# order has an `id` and what to `do`; the answer has that `id`, and an `error` when it failed. The
+# news that a process ended (`exit`) bears the id of the order that started it.
 """PID 1 inside a test machine."""
 
 import ctypes
@@ -19,43 +16,64 @@ import signal
 import socket
 import sys
 import termios
+import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-MS_RDONLY, MS_BIND, MS_REC, MS_SHARED = 1, 4096, 16384, 1 << 20
-SYS_FINIT_MODULE = 313  # x86_64
+MS_BIND, MS_REC, MS_SHARED = 1 << 12, 1 << 14, 1 << 20
+SYS_FINIT_MODULE = 313  # x86_64, the only one that UML is packaged for
 POWER_OFF = 0x4321FEDC  # reboot(2): `reboot -f -p` loops under UML
 SERIAL = "/dev/ttyS0"
+ROOT = "/mnt/root"
 
-# The rest loads on demand through the kernel's own modprobe.
-MODULES = ["overlay", "ipv6", "af_packet", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh", "nf_conntrack", "dummy", "veth", "bridge", "macvlan", "ipip", "tun"]
+# Beside every IPVS scheduler. The rest loads on demand through the kernel's own modprobe.
+MODULES = (
+    "overlay",
+    "ipv6",
+    "af_packet",
+    "ip_vs",
+    "nf_conntrack",
+    "dummy",
+    "veth",
+    "bridge",
+    "macvlan",
+    "ipip",
+    "tun",
+)
+
+Order = dict[str, object]
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
     """mount(2). Raises OSError."""
-    result = LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode())
-    if result:
+    if LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()):
         code = ctypes.get_errno()
         raise OSError(code, f"mount {source} at {target}: {os.strerror(code)}")
 
 
 def load_modules(folder: Path) -> None:
-    """Load MODULES with what they need, in order, by finit_module(2): a fork each is slow here."""
-    needs = {}
+    """Load MODULES and what they need by finit_module(2): a fork for each is slow here."""
+    needs: dict[str, list[str]] = {}
     for line in (folder / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
-        needs[Path(path).stem.replace("-", "_")] = (path, rest.split())
-    for name in MODULES:
-        path, required = needs.get(name, ("", []))
-        for one in [*reversed(required), path]:
-            if one:
-                _load(folder / one)
+        # modules.dep names the innermost need last.
+        needs[Path(path).name.partition(".")[0].replace("-", "_")] = [*rest.split()[::-1], path]
+    schedulers = [name for name in needs if name.startswith("ip_vs_")]
+    done: set[str] = set()
+    for name in (*MODULES, *schedulers):
+        for path in needs.get(name, ()):  # what is not there is built in
+            if path not in done:
+                load_module(folder / path)
+                done.add(path)
 
 
-def _load(path: Path) -> None:
+def load_module(path: Path) -> None:
+    """One module; a refusal goes to the console and whoever needs the module will miss it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    LIBC.syscall(SYS_FINIT_MODULE, descriptor, b"", 0)  # EEXIST: it is there already
+    if LIBC.syscall(SYS_FINIT_MODULE, descriptor, b"", 0):
+        print(f"{path.name}: {os.strerror(ctypes.get_errno())}", flush=True)
     os.close(descriptor)
 
 
@@ -64,21 +82,19 @@ def build_root(shared: str, modules: Path) -> None:
     mount("tmpfs", "/mnt", "tmpfs")
     for name in ("upper", "work", "root"):
         Path("/mnt", name).mkdir()
-    mount("overlay", "/mnt/root", "overlay", 0, "lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work")
-    root = "/mnt/root"
-    mount("proc", f"{root}/proc", "proc")
-    mount("sysfs", f"{root}/sys", "sysfs")
-    mount("devtmpfs", f"{root}/dev", "devtmpfs")
-    mount("tmpfs", f"{root}/run", "tmpfs")
-    for name in ("pts", "shm"):
-        Path(f"{root}/dev/{name}").mkdir(exist_ok=True)
-    mount("devpts", f"{root}/dev/pts", "devpts", 0, "mode=620,ptmxmode=666")
-    mount("tmpfs", f"{root}/dev/shm", "tmpfs")
+    mount("overlay", ROOT, "overlay", 0, "lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work")
+    mount("proc", f"{ROOT}/proc", "proc")
+    mount("sysfs", f"{ROOT}/sys", "sysfs")
+    mount("devtmpfs", f"{ROOT}/dev", "devtmpfs")
+    mount("tmpfs", f"{ROOT}/run", "tmpfs")
+    for name, kind, data in (("pts", "devpts", "mode=620,ptmxmode=666"), ("shm", "tmpfs", "")):
+        Path(f"{ROOT}/dev", name).mkdir(exist_ok=True)
+        mount(kind, f"{ROOT}/dev/{name}", kind, 0, data)
     # The same path inside and outside, so that a file name means one thing.
-    mount("none", f"{root}{shared}", "hostfs", 0, shared)
-    Path(f"{root}/lib/modules/{os.uname().release}").mkdir(parents=True, exist_ok=True)
-    mount(str(modules), f"{root}/lib/modules/{os.uname().release}", "none", MS_BIND)
-    os.chroot(root)
+    mount("none", f"{ROOT}{shared}", "hostfs", 0, shared)
+    Path(f"{ROOT}/lib/modules/{os.uname().release}").mkdir(parents=True, exist_ok=True)
+    mount(str(modules), f"{ROOT}/lib/modules/{os.uname().release}", "none", MS_BIND)
+    os.chroot(ROOT)
     os.chdir("/")
     mount("none", "/", "none", MS_REC | MS_SHARED)  # `ip netns` wants it
 
@@ -97,54 +113,105 @@ class Serial:
         while data:
             data = data[os.write(self.descriptor, data) :]
 
-    def hear(self) -> list[dict[str, object]]:
-        """The objects that have arrived whole."""
+    def hear(self) -> list[Order]:
+        """The orders that have arrived whole."""
         self._pending += os.read(self.descriptor, 65536)
         *lines, self._pending = self._pending.split(b"\n")
         return [json.loads(line) for line in lines if line.strip()]
 
 
-def spawn(order: dict[str, object]) -> int:
-    """Start a process in a session of its own; posix_spawn, since a fork copies page tables slowly."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    argv, env = order["argv"], order["env"]
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, order["out"], flags, 0o644),
-        (os.POSIX_SPAWN_OPEN, 2, order["err"], flags, 0o644),
-    ]
-    return os.posix_spawnp(argv[0], argv, env, file_actions=actions, setsid=True)  # type: ignore[index,arg-type,call-overload]
+class Init:
+    """Does the orders, and buries the dead."""
 
+    def __init__(self, serial: Serial) -> None:
+        self._serial = serial
+        # Orders whose process runs, by pid. Orphans end here, too, and are no news.
+        self._started: dict[int, object] = {}
+        self._verbs: dict[str, Callable[[Order], dict[str, object]]] = {
+            "spawn": self._spawn,
+            "signal": self._signal,
+            "write": self._write,
+            "copy": self._copy,
+            "clock": lambda _: {"now": time.monotonic()},
+            "power-off": self._power_off,
+        }
 
-def obey(serial: Serial, order: dict[str, object]) -> None:
-    """Do one order and answer it."""
-    number = order["id"]
-    try:
-        if order["do"] == "spawn":
-            serial.say(id=number, pid=spawn(order))
-        elif order["do"] == "signal":
-            os.kill(int(str(order["pid"])), int(str(order["signal"])))
-            serial.say(id=number)
-        elif order["do"] == "power-off":
-            serial.say(id=number)
-            os.sync()
-            LIBC.reboot(POWER_OFF)
-        else:
-            serial.say(id=number, error=f"unknown order {order['do']!r}")
-    except OSError as error:
-        serial.say(id=number, error=str(error))
-
-
-def bury(serial: Serial) -> None:
-    """Tell the host which processes ended; orphans end here, too."""
-    while True:
+    def obey(self, order: Order) -> None:
+        """Do one order and answer it."""
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        serial.say(exit=pid, status=os.waitstatus_to_exitcode(status))
+            if order["do"] == "file":
+                order = json.loads(Path(str(order["path"])).read_bytes())
+            self._serial.say(id=order["id"], **self._verbs[str(order["do"])](order))
+        except OSError as error:
+            self._serial.say(id=order["id"], error=str(error))
+
+    def bury(self) -> None:
+        """Tell the host which of its processes ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._started:
+                number = self._started.pop(pid)
+                self._serial.say(exit=number, status=os.waitstatus_to_exitcode(status))
+
+    def _spawn(self, order: Order) -> dict[str, object]:
+        """In a session of its own; posix_spawn, since a fork copies page tables slowly here."""
+        argv, env = list_of(order["argv"]), dict(order["env"])  # type: ignore[call-overload]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(order["out"]), flags, 0o644),
+            (os.POSIX_SPAWN_OPEN, 2, str(order["err"]), flags, 0o644),
+        ]
+        os.environ["PATH"] = str(env["PATH"])  # posix_spawnp(3) looks in the caller's
+        pid = os.posix_spawnp(
+            argv[0],
+            argv,
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # CPython ignores them, a child must not
+        )
+        self._started[pid] = order["id"]
+        return {"pid": pid}
+
+    def _signal(self, order: Order) -> dict[str, object]:
+        pid, number = int(str(order["pid"])), int(str(order["signal"]))
+        if pid in self._started:  # else the pid may be someone else's by now
+            (os.killpg if order["group"] else os.kill)(pid, number)
+        return {}
+
+    def _write(self, order: Order) -> dict[str, object]:
+        """Files by path; also /proc/sys, hence no temporary file and no rename."""
+        files: dict[str, str] = order["files"]  # type: ignore[assignment]
+        for name, text in files.items():
+            path = Path(name)
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True)
+            path.write_text(text)
+            if order["mode"]:
+                path.chmod(int(str(order["mode"])))
+        return {}
+
+    def _copy(self, order: Order) -> dict[str, object]:
+        Path(str(order["to"])).write_bytes(Path(str(order["path"])).read_bytes())
+        return {}
+
+    def _power_off(self, order: Order) -> dict[str, object]:
+        self._serial.say(id=order["id"])
+        os.sync()
+        LIBC.reboot(POWER_OFF)
+        raise AssertionError("reboot(2) came back")
+
+
+def list_of(words: object) -> list[str]:
+    """The strings of an order's list."""
+    assert isinstance(words, list)
+    return [str(word) for word in words]
 
 
 def serve(serial: Serial) -> None:
@@ -153,15 +220,16 @@ def serve(serial: Serial) -> None:
     os.set_blocking(alarm, False)
     signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    init = Init(serial)
     serial.say(ready=os.uname().release)
     while True:
         readable, _, _ = select.select([serial.descriptor, wake], [], [])
         if wake in readable:
             os.read(wake, 4096)
-            bury(serial)
+            init.bury()
         if serial.descriptor in readable:
             for order in serial.hear():
-                obey(serial, order)
+                init.obey(order)
 
 
 def main() -> None:

@@ -1,34 +1,60 @@
-"""`python -m director.drill.one CMD…`: boot one test machine, run a command in it, end with its status."""
+"""`python -m director.drill.one [--] CMD…`: boot one test machine and run a command in it.
 
-import shutil
+The command runs in the current directory, its output comes out here, and so does its status.
+"""
+
+import select
+import signal
 import sys
-import tempfile
 from pathlib import Path
+from typing import TextIO
 
-from director.drill.machines import Machine, Spec
+from director.drill.host import run_folder
+from director.drill.machines import Machine, MachineSpec
+from director.drill.places import Job
 from director.errors import DirectorError
 
+COPY_EVERY = 0.05
 
-def run_in_machine(argv: list[str], *, within: float = 600.0) -> int:
-    """The command's exit status; its output goes to ours."""
-    build = Path.cwd() / ".build"
-    build.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="one-", dir=build))
-    machine = Machine(Spec(name="one"), folder)
-    try:
+
+def run_in_machine(argv: list[str], out: TextIO) -> int:
+    """The command's exit status; both its outputs go to `out` while it runs."""
+    with run_folder() as folder, Machine(MachineSpec(name="one"), folder) as machine:
         machine.boot()
         machine.wait()
-        done = machine.place.run(argv, within=within, check=False)
-        sys.stdout.write(done.stdout)
-        sys.stderr.write(done.stderr)
-        return done.status
-    finally:
-        machine.cut_power()
-        shutil.rmtree(folder)
+        job = machine.start(argv, name=Path(argv[0]).name)
+        status = _copy_until_end(job, out)
+    # As a shell shows it: a signal is 128 and its number.
+    return status if status >= 0 else 128 - status
+
+
+def _copy_until_end(job: Job, out: TextIO) -> int:
+    with job.log.open(errors="replace") as log:
+        status = None
+        while status is None:
+            status = job.poll()
+            out.write(log.read())
+            out.flush()
+            if status is None:
+                select.select([], [], [], COPY_EVERY)
+        return status
+
+
+def main() -> int:
+    """For the command line."""
+    argv = sys.argv[1:]
+    argv = argv[1:] if argv[:1] == ["--"] else argv
+    if not argv:
+        sys.exit(__doc__)
+    try:
+        return run_in_machine(argv, sys.stdout)
+    except DirectorError as error:
+        for fault in error.faults:
+            print(f"director: {fault}\n  mend: {fault.mend}", file=sys.stderr)
+        return int(error.status)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(run_in_machine(sys.argv[1:]))
-    except DirectorError as error:
-        sys.exit(str(error))
+    sys.exit(main())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from director.drill.places import DrillError, Job, Place, eventually
+from director.drill.machines import Machine
+from director.drill.places import DrillError, Job, eventually
 from director.drill.topology import Lab
 from director.model.state import DestinationState, State
 
@@ -21,7 +22,7 @@ DIRECTOR = (sys.executable, "-m", "director")
 class Node:
     """One director: the processes of `director up` in a place, and its state as last seen."""
 
-    def __init__(self, place: Place, config: str) -> None:
+    def __init__(self, place: Machine, config: str) -> None:
         self.place = place
         self.name = place.name
         self._config = config
@@ -50,8 +51,8 @@ class Node:
         return self._up
 
     def state(self) -> State | None:
-        """The newest state that the engine told; None before the first."""
-        if self._watch is None:
+        """The newest state that the engine told; None before the first, and without power."""
+        if self._watch is None or not self.place.alive:
             return None
         with self._watch.log.open("rb") as file:
             file.seek(self._offset)
@@ -96,7 +97,8 @@ class Pair:
     def __init__(self, lab: Lab, config: str | None = None) -> None:
         text = config if config is not None else CONFIG.read_text()
         self.nodes = {
-            director.name: Node(lab[director.name], text) for director in lab.spec.directors
+            director.name: Node(lab.machines[director.name], text)
+            for director in lab.spec.directors
         }
 
     def start(self) -> None:

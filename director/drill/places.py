@@ -1,16 +1,22 @@
-# Where something can run: the host, a test machine, or a network namespace of either.
+# Where something can run: a test machine, or a network namespace of the host or of a machine.
 #
-# A Runner starts processes; a Place is a runner and the words that lead into one of its namespaces.
-# Whoever writes a drill asks a place to `run` or to `start`, and need not know which kernel it is on.
-"""Runners, places, jobs."""
+# Rules of this room:
+# 1. Whoever writes a drill asks a Place to `run` or to `start`, and need not know which kernel it
+#    is on. Every place of a run shares one folder, and a file there has one name everywhere.
+# 2. Everything blocks, and everything that blocks has a deadline. There are no threads here:
+#    PR_SET_PDEATHSIG fires when the *thread* that forked ends.
+# 3. What a process says goes to files of the shared folder, never over the command line to a
+#    machine: a chatty process must not wedge that.
+"""Places, jobs, and what a command that ended said."""
 
 import os
+import select
 import signal
-import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +25,8 @@ from director.errors import DirectorError, Exit, Fault
 T = TypeVar("T")
 RUN_WITHIN = 15.0
 POLL_EVERY = 0.01
+# More of a command's output than this is cut from its start.
+OUTPUT_MAX = 4 << 20
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -36,136 +44,139 @@ class DrillError(DirectorError):
         super().__init__(Exit.NO, Fault(fault=fault, mend=mend))
 
 
-class Job(Protocol):
-    """A process that goes on. Its output is in `log`."""
+class Job(ABC):
+    """A process that goes on, leader of a session of its own. `log` holds what it said."""
 
-    log: Path
-
-    def poll(self) -> int | None:
-        """Its exit status, or None while it runs."""
-
-    def signal(self, number: int) -> None:
-        """Send it a signal; no fault when it has ended."""
-
-
-class Runner(Protocol):
-    """Starts processes in one kernel."""
-
-    name: str
-    folder: Path
-
-    def start(self, argv: Sequence[str], *, name: str, env: Mapping[str, str] | None) -> Job:
-        """Start a process; its standard error goes to `<name>.err` beside its log."""
-
-
-def eventually(find: Callable[[], T | None], within: float, what: str) -> T:
-    """What `find` returns once it is not None or False. Raises DrillError after `within` s."""
-    give_up_at = time.monotonic() + within
-    while True:
-        found = find()
-        if found is not None and found is not False:
-            return found
-        if time.monotonic() > give_up_at:
-            raise DrillError(f"waited {within:g} s in vain: {what}")
-        time.sleep(POLL_EVERY)
-
-
-class Place:
-    """A runner, and the words that lead into one namespace of it."""
-
-    def __init__(self, runner: Runner, name: str, prefix: Sequence[str] = ()) -> None:
-        self.runner = runner
+    def __init__(self, name: str, pid: int, log: Path) -> None:
         self.name = name
-        self._prefix = tuple(prefix)
-        self._count = 0
+        self.pid = pid
+        self.log = log
+
+    @abstractmethod
+    def poll(self) -> int | None:
+        """Its exit status, or None while it runs. A power cut counts as SIGKILL."""
+
+    @abstractmethod
+    def signal(self, number: int, *, group: bool = False) -> None:
+        """Send it (or its whole process group) a signal; no fault when it has ended."""
+
+    @abstractmethod
+    def wait(self, timeout: float = RUN_WITHIN) -> int:
+        """Its exit status once it has ended. Raises DrillError after `timeout` seconds."""
+
+    @property
+    def text(self) -> str:
+        """What it has said so far (the newest OUTPUT_MAX bytes)."""
+        return tail(self.log)
+
+    def stop(self, timeout: float = RUN_WITHIN) -> int:
+        """SIGTERM, and SIGKILL for its group when that is not heeded in time."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait(timeout)
+        except DrillError:
+            self.signal(signal.SIGKILL, group=True)
+            return self.wait(timeout)
+
+
+class Place(ABC):
+    """Somewhere to run things, with a network of its own."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self._started = 0
+
+    @abstractmethod
+    def spawn(
+        self, argv: Sequence[str], name: str, env: Mapping[str, str], out: Path, err: Path
+    ) -> Job:
+        """Start a process with these files. Use `start` or `run`."""
+
+    @abstractmethod
+    def write(self, path: str | Path, text: str, mode: int = 0o644) -> None:
+        """Write a file as this place sees it, with the folders above it."""
+
+    @abstractmethod
+    def read(self, path: str | Path) -> str:
+        """A file as this place sees it."""
+
+    @abstractmethod
+    def clock_offset(self) -> float:
+        """Seconds to add to CLOCK_MONOTONIC there to get the run's own."""
 
     def start(
         self, argv: Sequence[str], *, name: str = "job", env: Mapping[str, str] | None = None
     ) -> Job:
-        """Start a process that goes on."""
-        self._count += 1
-        label = f"{self.name}-{self._count}-{name}"
-        return self.runner.start([*self._prefix, *argv], name=label, env=env)
+        """Start a process that goes on; both its outputs go to `job.log`. Raises DrillError."""
+        log = self.folder / f"{self._label(name)}.log"
+        return self.spawn(argv, name, env or {}, log, log)
 
     def run(
         self,
         argv: Sequence[str],
         *,
-        within: float = RUN_WITHIN,
+        timeout: float = RUN_WITHIN,
         check: bool = True,
         env: Mapping[str, str] | None = None,
     ) -> Done:
         """Run a command to its end.
 
-        Raises DrillError when it takes longer than `within` seconds, or fails and `check` is set.
+        Raises DrillError when it takes longer than `timeout` seconds, or fails and `check` is set.
         """
-        job = self.start(argv, name=Path(argv[0]).name, env=env)
+        label = self._label(Path(argv[0]).name)
+        out, err = self.folder / f"{label}.out", self.folder / f"{label}.err"
+        job = self.spawn(argv, Path(argv[0]).name, env or {}, out, err)
         try:
-            status = eventually(job.poll, within, f"{self.name}: {' '.join(argv)}")
+            status = job.wait(timeout)
         except BaseException:
-            job.signal(signal.SIGKILL)
+            job.signal(signal.SIGKILL, group=True)
             raise
-        done = Done(
-            status, job.log.read_text(errors="replace"), _err(job).read_text(errors="replace")
-        )
-        for file in (job.log, _err(job)):
-            file.unlink()
+        done = Done(status, tail(out), tail(err))
+        out.unlink(missing_ok=True)
+        err.unlink(missing_ok=True)
         if check and status:
-            raise DrillError(
-                f"{self.name}: {' '.join(argv)} ended with {status}: {done.stderr[-2000:]}"
-            )
+            said = (done.stderr or done.stdout).strip()[-2000:]
+            raise DrillError(f"{self.name}: {' '.join(argv)} ended with {status}: {said}")
         return done
 
+    def set_sysctls(self, sysctls: Mapping[str, str]) -> None:
+        """Write sysctls of this place, by dotted name. Raises DrillError."""
+        if sysctls:
+            self.run(["sysctl", "-q", "-w", *(f"{key}={value}" for key, value in sysctls.items())])
 
-def _err(job: Job) -> Path:
-    return job.log.with_suffix(".err")
+    def ip(self, lines: Sequence[str]) -> None:
+        """Do many `ip` commands in one process (forks are slow in a machine). Or DrillError."""
+        if lines:
+            batch = self.folder / self._label("ip")
+            batch.write_text("".join(f"{line}\n" for line in lines))
+            self.run(["ip", "-batch", str(batch)])
+            batch.unlink()
 
-
-class HostJob:
-    """A process of the host. It ends with us, however we end (PR_SET_PDEATHSIG)."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
-        self.log = log
-
-    def poll(self) -> int | None:
-        """Its exit status, or None while it runs."""
-        return self.process.poll()
-
-    def signal(self, number: int) -> None:
-        """Send it a signal; no fault when it has ended."""
-        self.process.send_signal(number)
+    def _label(self, name: str) -> str:
+        # Never the same twice in a run, since a file that is rewritten may be read stale inside.
+        self._started += 1
+        return f"{self.name}-{self._started}-{name}"
 
 
-class Host:
-    """This machine's own kernel. `close` ends all that was started here."""
+def eventually(find: Callable[[], T | None], timeout: float, what: str) -> T:
+    """What `find` returns once it is not None or False. Raises DrillError after `timeout` s."""
+    give_up_at = time.monotonic() + timeout
+    while True:
+        found = find()
+        if found is not None and found is not False:
+            return found
+        if time.monotonic() > give_up_at:
+            raise DrillError(f"waited {timeout:g} s in vain: {what}")
+        select.select([], [], [], POLL_EVERY)
 
-    def __init__(self, folder: Path) -> None:
-        self.name = "host"
-        self.folder = folder
-        self._jobs: list[HostJob] = []
 
-    def start(
-        self, argv: Sequence[str], *, name: str, env: Mapping[str, str] | None = None
-    ) -> HostJob:
-        """Start a process; it dies with us."""
-        log = self.folder / f"{name}.log"
-        with log.open("wb") as out, log.with_suffix(".err").open("wb") as err:
-            process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=dict(os.environ) | dict(env or {}),
-                start_new_session=True,
-            )
-        job = HostJob(process, log)
-        self._jobs.append(job)
-        return job
-
-    def close(self) -> None:
-        """SIGKILL what still runs."""
-        for job in self._jobs:
-            if job.poll() is None:
-                job.signal(signal.SIGKILL)
-                job.process.wait()
+def tail(path: Path) -> str:
+    """The newest OUTPUT_MAX bytes of a file as text; nothing when there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - OUTPUT_MAX))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

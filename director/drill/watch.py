@@ -1,4 +1,4 @@
-"""`python -m director.drill.watch RUNTIME EVERY`: the engine's state as JSON lines, again and again.
+"""`python -m director.drill.watch RUNTIME EVERY`: the engine's state, line after line of JSON.
 
 Runs beside a director in its machine: one process that asks over the socket costs less than a
 `director status` for every look.
@@ -6,6 +6,7 @@ Runs beside a director in its machine: one process that asks over the socket cos
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from director.cli.ask import ask_engine
@@ -16,10 +17,8 @@ def main() -> None:
     """For ever; silence while there is no engine."""
     runtime, every = Path(sys.argv[1]), float(sys.argv[2])
     while True:
-        try:
+        with suppress(DirectorError):
             print(ask_engine(runtime, 1.0, "status").body, flush=True)
-        except DirectorError:
-            pass
         time.sleep(every)
 
 

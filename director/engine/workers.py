@@ -1,7 +1,8 @@
 # The engine's side of its own processes: check workers and vrrp.
 #
 # A worker that connects gets everything at once; one that goes leaves its last word standing (our
-# own failure never removes capacity). Frames that make no sense end the conversation, not the engine.
+# own failure never removes capacity). Nonsense ends
+# the conversation, not the engine.
 """Workers: who is connected, what they are told, what they say."""
 
 import logging

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from director.model.address import Endpoint
+from director.model.address import Endpoint, Family
 from director.model.check import Check
 from director.model.service import Forwarding, ServiceKey, ServiceSettings, Tunnel
 
@@ -26,7 +26,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """One `[services.NAME]` of the file, with all defaults and inheritance resolved."""
+    """One `[services.NAME]` of the file, with all defaults and inheritance resolved.
+
+    `settings.persistence` has the IPv4 client network; `netmask6` is that of IPv6 clients.
+    """
 
     name: str
     virtuals: tuple[ServiceKey, ...]
@@ -35,6 +38,15 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     checks_need: str = "all"
     quorum: int = 1
     drain: float = 300.0
+    netmask6: int = 128
+
+    def settings_for(self, virtual: ServiceKey) -> ServiceSettings:
+        """The settings of one virtual service: a client network fits its family."""
+        kept = self.settings.persistence
+        if kept is None or virtual.family is not Family.IPV6:
+            return self.settings
+        kept = msgspec.structs.replace(kept, prefix=self.netmask6)
+        return msgspec.structs.replace(self.settings, persistence=kept)
 
 
 class Place(msgspec.Struct, frozen=True, order=True):

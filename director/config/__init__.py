@@ -1,0 +1,1 @@
+"""The file: text to Config, or to faults with line, key and mend."""

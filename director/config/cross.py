@@ -1,0 +1,156 @@
+"""What parts of the file say against each other, once each of them is read."""
+
+from msgspec import UnsetType
+
+from director.config.faults import Findings, Key
+from director.config.readers import element, listed
+from director.config.schema import AddressTable, FileTable, RouterOverlay, ServiceTable
+from director.model.address import canonical, family_of
+from director.model.pool import Member, Service
+from director.model.service import Forwarding, ServiceKey
+from director.model.vip import Router
+
+
+class Crossing:
+    """Checks of all services against the routers and against each other."""
+
+    def __init__(self, file: FileTable, routers: list[Router], found: Findings) -> None:
+        self.found = found
+        self.file = file
+        self.held = written_vips(file)
+        self.gateways = {
+            vip.prefix.family for router in routers for vip in router.vips if not vip.advertise
+        }
+        self.vips_at_fault = found.within("vrrp") and any(
+            "vrrp" in key and ("addresses" in key or len(key) <= 2) for _, key in found.faults
+        )
+        self.virtuals: dict[ServiceKey, Key] = {}
+
+    def check(self, service: Service) -> None:
+        """All that can be said about a service once it is read."""
+        table = self.file.services[service.name]
+        key: Key = ("services", service.name)
+        self._virtuals(service, table, key)
+        self._pool(service, table, key)
+        if service.quorum > len(service.members):
+            fault = f"quorum {service.quorum} is above the {len(service.members)} real servers"
+            self.found.add((*key, "quorum"), fault, f"write 1..{len(service.members)}")
+        self._gateway(service, table, key)
+
+    def _virtuals(self, service: Service, table: ServiceTable, key: Key) -> None:
+        if len(service.virtuals) != len(listed(table.virtual)):
+            return  # one was refused already, and the indexes would not fit
+        for index, virtual in enumerate(service.virtuals):
+            where = element((*key, "virtual"), table.virtual, index)
+            other = self.virtuals.setdefault(virtual, where)
+            if other != where:
+                fault = f"{virtual} is a virtual service of {other[1]} already"
+                self.found.add(where, fault, "keep one of the two", also=other)
+            held = virtual.address in self.held or not isinstance(table.held, UnsetType)
+            if not held and not self.vips_at_fault:
+                fault = f"no virtual router holds {virtual.address}"
+                mend = 'add it to the addresses of a [vrrp.*], or write held = "elsewhere"'
+                self.found.add(where, fault, mend)
+
+    def _pool(self, service: Service, table: ServiceTable, key: Key) -> None:
+        families = {virtual.family for virtual in service.virtuals}
+        ports = {virtual.port for virtual in service.virtuals}
+        whole = len(service.members) == len(listed(table.real_servers))
+        seen: dict[tuple[str, str, int], Key] = {}
+        for index, member in enumerate(service.members):
+            where: Key = (*key, "real_servers")
+            if whole:
+                where = element(where, table.real_servers, index)
+            if families.isdisjoint(map(family_of, member.addresses)):
+                self.found.add(
+                    where,
+                    f"{member.name} has no address of the family of {service.virtuals[0].address}",
+                    "give it one in [real_servers], or take it out of this pool",
+                )
+                continue
+            self._ports(member, ports, where)
+            self._twice(service, member, where, seen)
+        for index, virtual in enumerate(service.virtuals):
+            served = any(
+                family_of(address) is virtual.family
+                for member in service.members
+                for address in member.addresses
+            )
+            if not served:
+                fault = f"no real server has an address of the family of {virtual.address}"
+                mend = "give one in [real_servers], or take this virtual address out"
+                self.found.add(element((*key, "virtual"), table.virtual, index), fault, mend)
+
+    def _ports(self, member: Member, ports: set[int], key: Key) -> None:
+        if not member.port or ports == {member.port}:
+            return
+        if member.forwarding is not Forwarding.NAT:
+            fault = (
+                f"port {member.port} differs from the virtual port, with {member.forwarding.value}"
+            )
+            mend = 'leave the port out, or write forwarding = "nat"'
+            self.found.add(key, fault, mend)
+        elif len(ports) > 1:
+            fault = f"port {member.port} of {member.name} would serve several virtual ports"
+            mend = "leave the port out, or make a service for each virtual port"
+            self.found.add(key, fault, mend)
+
+    def _twice(
+        self, service: Service, member: Member, key: Key, seen: dict[tuple[str, str, int], Key]
+    ) -> None:
+        for virtual in service.virtuals:
+            for address in member.addresses:
+                if family_of(address) is virtual.family:
+                    port = member.port or virtual.port
+                    other = seen.setdefault((str(virtual), address, port), key)
+                    if other != key:
+                        fault = f"{member.name} stands twice in the pool"
+                        self.found.add(key, fault, "remove one", also=other)
+
+    def _gateway(self, service: Service, table: ServiceTable, key: Key) -> None:
+        nat = any(member.forwarding is Forwarding.NAT for member in service.members)
+        missing = {virtual.family for virtual in service.virtuals} - self.gateways
+        if not nat or not missing or self.vips_at_fault:
+            return
+        field = "real_servers" if isinstance(table.forwarding, UnsetType) else "forwarding"
+        self.found.warn(
+            (*key, field),
+            "NAT real servers answer through a gateway, and no virtual router holds one",
+            'add { address = "GATEWAY/LENGTH", interface = ROLE, advertise = false } to a '
+            "[vrrp.*], and make it the real servers' default route",
+        )
+
+
+def written_vips(file: FileTable) -> dict[str, str]:
+    """The addresses in all virtual routers, also those with faults elsewhere, and whose they are."""
+    tables: list[tuple[str, RouterOverlay]] = [*file.vrrp.items()]
+    for node in file.nodes.values():
+        tables.extend(node.vrrp.items())
+    held: dict[str, str] = {}
+    for name, table in tables:
+        items: list[str | AddressTable] = listed(table.addresses)
+        for item in items:
+            address = _canonical((item if isinstance(item, str) else item.address).split("/")[0])
+            if address is not None:
+                held.setdefault(address, name)
+    return held
+
+
+def taken_addresses(file: FileTable, nodes: dict[str, str]) -> dict[str, str]:
+    """Why an address cannot be a real server's. `nodes` maps fixed addresses to node names."""
+    taken = {address: f"is node {name} itself" for address, name in nodes.items()}
+    for address, router in written_vips(file).items():
+        taken[address] = f"is a VIP of vrrp.{router}"
+    for name, table in file.services.items():
+        for text in listed(table.virtual):
+            virtual = _canonical(text.rpartition(":")[0].strip("[]"))
+            if virtual is not None:
+                taken.setdefault(virtual, f"is a virtual address of services.{name}")
+    return taken
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return canonical(text)
+    except ValueError:
+        return None

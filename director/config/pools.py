@@ -1,0 +1,218 @@
+"""Services: virtual addresses, the pool of real servers, and what both inherit."""
+
+from collections import Counter
+
+import msgspec
+from msgspec import UnsetType
+
+from director.config.checks import Checks
+from director.config.faults import Findings, Key
+from director.config.readers import (
+    check_names,
+    element,
+    listed,
+    no_address,
+    pick,
+    read_duration,
+)
+from director.config.schema import FileTable, Flag, PersistenceTable, RealServerTable, ServiceTable
+from director.config.servers import Servers
+from director.config.shape import LEAVE_OUT, NOT_BUILT
+from director.model.address import canonical, family_of, parse_endpoint
+from director.model.check import Check, TcpCheck
+from director.model.pool import Member, Service
+from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
+
+DRAIN = 300.0
+WEIGHT = 100
+PERSISTENCE_LONGEST = 31 * 86400.0
+
+
+class Pools:
+    """Reads services; holds what they share."""
+
+    def __init__(self, file: FileTable, checks: Checks, servers: Servers, found: Findings) -> None:
+        self.found = found
+        self.checks = checks
+        self.servers = servers
+        self.defaults = file.defaults
+        self.default_checks: tuple[Check, ...] = (TcpCheck(pace=checks.pace),)
+        self.drain = DRAIN
+        if not isinstance(file.defaults.drain, UnsetType):
+            self.drain = self._drain(file.defaults.drain, ("defaults", "drain"))
+        check_names(file.services, ("services",), found)
+
+    def read(self, name: str, table: ServiceTable) -> Service | None:
+        """One service, or None when a fault left too little of it."""
+        key: Key = ("services", name)
+        virtuals = self._virtuals(table, key)
+        flags: list[Flag] = listed(table.scheduler_flags)
+        settings = ServiceSettings(
+            scheduler=pick("wlc", table.scheduler, self.defaults.scheduler),
+            flags=frozenset(flags),
+            persistence=self._persistence(table, key),
+        )
+        self._check_flags(table, settings, key)
+        members = self._members(table, settings, key)
+        drain = self.drain
+        if not isinstance(table.drain, UnsetType):
+            drain = self._drain(table.drain, (*key, "drain"))
+        if not virtuals or not members:
+            return None
+        netmask6 = 128
+        if isinstance(table.persistence, PersistenceTable):
+            netmask6 = table.persistence.netmask6
+        return Service(
+            name=name,
+            virtuals=tuple(virtuals),
+            settings=settings,
+            members=tuple(members),
+            checks_need=table.checks_need,
+            quorum=table.quorum,
+            drain=drain,
+            netmask6=netmask6,
+        )
+
+    def _drain(self, text: str, key: Key) -> float:
+        seconds = read_duration(text, key, self.found)
+        return DRAIN if seconds is None else seconds
+
+    def _virtuals(self, table: ServiceTable, key: Key) -> list[ServiceKey]:
+        written = table.virtual
+        where = (*key, "virtual")
+        if not listed(written) and not any(
+            self.found.within(*key, other) for other in ("virtual", "fwmark", "match")
+        ):
+            self.found.add(where, "virtual is missing", 'write virtual = "IP:PORT"')
+        virtuals: list[ServiceKey] = []
+        for index, text in enumerate(listed(written)):
+            virtual = self._virtual(text, element(where, written, index))
+            if virtual is not None:
+                virtuals.append(virtual)
+        return virtuals
+
+    def _virtual(self, text: str, key: Key) -> ServiceKey | None:
+        if text.startswith("@"):
+            mend = f"{LEAVE_OUT}; write the addresses"
+            self.found.add(key, f'a virtual like "{text}" {NOT_BUILT}', mend)
+            return None
+        try:
+            endpoint = parse_endpoint(text)
+        except ValueError as error:
+            host = text.rpartition(":")[0]
+            mend = 'write it as in "192.0.2.10:80" or "[2001:db8::10]:80"'
+            if host and not _is_address(host.strip("[]")):
+                mend = f"{no_address(host)[1]}; {mend}"
+            self.found.add(key, str(error), mend)
+            return None
+        return ServiceKey(
+            family=family_of(endpoint.address), address=endpoint.address, port=endpoint.port
+        )
+
+    def _persistence(self, table: ServiceTable, key: Key) -> Persistence | None:
+        written = table.persistence
+        if isinstance(written, UnsetType):
+            return None
+        where, text, prefix = (*key, "persistence"), written, 32
+        if isinstance(written, PersistenceTable):
+            where, text, prefix = (*where, "timeout"), written.timeout, written.netmask
+        assert isinstance(text, str)
+        seconds = read_duration(
+            text, where, self.found, low=1, high=PERSISTENCE_LONGEST, whole=True
+        )
+        return None if seconds is None else Persistence(int(seconds), prefix)
+
+    def _check_flags(self, table: ServiceTable, settings: ServiceSettings, key: Key) -> None:
+        flags: list[Flag] = listed(table.scheduler_flags)
+        for index, flag in enumerate(flags):
+            owner = flag.partition("-")[0]
+            if owner != settings.scheduler:
+                self.found.add(
+                    element((*key, "scheduler_flags"), table.scheduler_flags, index),
+                    f"{flag} does not fit scheduler {settings.scheduler}",
+                    f'write scheduler = "{owner}", or leave the flag out',
+                )
+
+    def _members(self, table: ServiceTable, settings: ServiceSettings, key: Key) -> list[Member]:
+        where = (*key, "real_servers")
+        written = table.real_servers
+        if not listed(written) and not self.found.within(*where):
+            mend = "write real_servers = [ … ] with at least one"
+            self.found.add(where, "there are no real servers", mend)
+        read = self.checks.of(table, key)
+        checks = self.default_checks if read is None else read
+        weight = pick(
+            1 if settings.scheduler == "sh" else WEIGHT, table.weight, self.defaults.weight
+        )
+        forwarding = pick("dr", table.forwarding, self.defaults.forwarding)
+        if table.tunnel and forwarding != "tun" and not _tunnels(table):
+            fault = f"tunnel means nothing with forwarding {forwarding}"
+            mend = 'write forwarding = "tun", or leave tunnel out'
+            self.found.add((*key, "tunnel"), fault, mend)
+        members: list[Member] = []
+        items: list[str | RealServerTable] = listed(written)
+        for index, item in enumerate(items):
+            plain = Member(
+                name="",
+                addresses=(),
+                weight=weight,
+                forwarding=Forwarding(forwarding),
+                checks=checks,
+            )
+            member = self._member(item, plain, element(where, written, index))
+            if member is not None:
+                members.append(member)
+        return _told_apart(members)
+
+    def _member(self, item: str | RealServerTable, plain: Member, key: Key) -> Member | None:
+        entry = RealServerTable(server=item) if isinstance(item, str) else item
+        server = self.servers.of(entry.server, key if isinstance(item, str) else (*key, "server"))
+        if server is None or not server.addresses:
+            return None
+        port = pick(server.port, entry.port)
+        if server.port and port != server.port:
+            fault = f'port {port} and "{entry.server}" name two ports'
+            self.found.add((*key, "port"), fault, "write one of the two")
+        if entry.lower_threshold and entry.lower_threshold > entry.upper_threshold:
+            fault = f"{entry.lower_threshold} is above upper_threshold {entry.upper_threshold}"
+            mend = "write a lower_threshold that is not above upper_threshold"
+            self.found.add((*key, "lower_threshold"), fault, mend)
+        forwarding = Forwarding(pick(plain.forwarding.value, entry.forwarding))
+        checks = self.checks.of(entry, key)
+        return Member(
+            name=server.name,
+            addresses=server.addresses,
+            port=port,
+            weight=pick(plain.weight, entry.weight),
+            forwarding=forwarding,
+            tunnel=Tunnel() if forwarding is Forwarding.TUN else None,
+            upper_threshold=entry.upper_threshold,
+            lower_threshold=entry.lower_threshold,
+            checks=plain.checks if checks is None else checks,
+        )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        canonical(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _tunnels(table: ServiceTable) -> bool:
+    return any(
+        isinstance(item, RealServerTable) and item.forwarding == "tun"
+        for item in listed(table.real_servers)
+    )
+
+
+def _told_apart(members: list[Member]) -> list[Member]:
+    """Members with a name each: one machine at two ports is called `app1:8443` and `app1:8444`."""
+    times = Counter(member.name for member in members)
+    return [
+        msgspec.structs.replace(member, name=f"{member.name}:{member.port}")
+        if member.port and times[member.name] > 1
+        else member
+        for member in members
+    ]

@@ -1,0 +1,211 @@
+# From the file as written to the Config of one node.
+#
+# Order matters twice: nodes and routers come first, since services are held against the addresses
+# there, and every node is read, not only ours, since both directors carry one file and a fault on
+# the other one should be told here.
+"""The document, resolved for one node, or its faults."""
+
+import re
+from ipaddress import ip_address
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from director.config.checks import Checks
+from director.config.cross import Crossing, taken_addresses
+from director.config.faults import Findings, Key
+from director.config.pools import Pools
+from director.config.readers import pick, read_address, read_duration, read_role
+from director.config.routers import Bare, NodeView, Play, read_routers, read_views
+from director.config.schema import FileTable, SyncTable
+from director.config.servers import Servers
+from director.config.shape import shape
+from director.model.config import Config, KernelSettings, SyncSettings
+from director.model.pool import Service
+from director.model.vip import Router
+
+SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
+MILLISECOND = 0.001
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """A Config, where each VIP without a length is written, and what only the disk can tell."""
+
+    config: Config | None
+    bare: tuple[Bare, ...]
+
+
+def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings) -> Resolved:
+    """The whole document for one node. `config` is None when a fault left too little."""
+    _check_format(raw, found)
+    file = shape({"format": 1, **raw}, FileTable, found)
+    assert file is not None
+    views = read_views(file, found)
+    fixed = _fixed_addresses(views, found)
+    plays = {view.name: read_routers(file, view, views, found) for view in views}
+    all_routers = [router for play in plays.values() for router in play.routers]
+    _check_vips(file, all_routers, fixed, found)
+    syncs = {view.name: _sync(file, view, found) for view in views}
+    kernel = _kernel(file, found)
+    services = _services(file, all_routers, fixed, found)
+    name = _this_node(file, node, host, found)
+    if name is None:
+        return Resolved(None, ())
+    ours = next(view for view in views if view.name == name)
+    play: Play = plays[name]
+    config = Config(
+        node=name,
+        interfaces=ours.devices,
+        services=tuple(services),
+        routers=play.routers,
+        sync=syncs[name],
+        kernel=kernel,
+    )
+    return Resolved(config, play.bare)
+
+
+def _check_format(raw: dict[str, object], found: Findings) -> None:
+    mend = "begin the file with format = 1"
+    if "format" not in raw:
+        found.add(("format",), "format is missing", mend)
+    elif next(iter(raw)) != "format":
+        found.add(("format",), "format is not the first key", mend)
+
+
+def _this_node(file: FileTable, node: str | None, host: str, found: Findings) -> str | None:
+    if not file.nodes:
+        if not found.within("nodes"):
+            mend = "add [nodes.NAME] for each director"
+            found.add(("nodes",), "there are no nodes", mend)
+        return None
+    known = ", ".join(file.nodes)
+    if node is not None:
+        if node in file.nodes:
+            return node
+        found.add(("nodes",), f'no node is named "{node}"', f"write --node and one of: {known}")
+        return None
+    for name in (host, host.partition(".")[0]):
+        if name in file.nodes:
+            return name
+    mend = f"write --node and one of: {known}; or name a node as this host is named"
+    found.add(("nodes",), f'no node is named like this host, "{host}"', mend)
+    return None
+
+
+def _fixed_addresses(views: list[NodeView], found: Findings) -> dict[str, str]:
+    """Every node's own addresses, and whose each is."""
+    owners: dict[str, tuple[str, Key]] = {}
+    for view in views:
+        for role, address in view.addresses.items():
+            key: Key = (*view.key, "addresses", role)
+            owner, where = owners.setdefault(address, (view.name, key))
+            if where != key:
+                fault = f"{address} is an address of {owner} already"
+                found.add(key, fault, "give each interface of each node its own", also=where)
+    return {address: owner for address, (owner, _) in owners.items()}
+
+
+def _check_vips(
+    file: FileTable, routers: list[Router], fixed: dict[str, str], found: Findings
+) -> None:
+    for router in routers:
+        for vip in router.vips:
+            owner = fixed.get(vip.prefix.address)
+            if owner is not None and router.name in file.vrrp:
+                fault = f"{vip.prefix.address} is node {owner}'s own address"
+                mend = "a virtual router moves its addresses; write one that no node owns"
+                found.add(("vrrp", router.name, "addresses"), fault, mend)
+
+
+def _sync(file: FileTable, view: NodeView, found: Findings) -> SyncSettings | None:
+    base = file.sync
+    if isinstance(base, UnsetType):
+        if not isinstance(view.table.sync, UnsetType):
+            found.add((*view.key, "sync"), "there is no [sync] to differ from", "add [sync]")
+        return None
+    over = pick(SyncTable(), view.table.sync)
+
+    def key(field: str) -> Key:
+        where: Key = ("sync",) if getattr(over, field) is UNSET else (*view.key, "sync")
+        return (*where, field)
+
+    written = {name: getattr(over, name) for name in over.__struct_fields__}
+    table = msgspec.structs.replace(
+        base, **{name: value for name, value in written.items() if value is not UNSET}
+    )
+    plain = SyncSettings(interface="")
+    role = pick("", table.interface)
+    if not role:
+        found.add(key("interface"), "interface is missing", "write a role of [interfaces]")
+    known = bool(role) and read_role(role, file.interfaces, key("interface"), found)
+    refresh: float | None = plain.refresh
+    if not isinstance(table.refresh, UnsetType):
+        refresh = read_duration(table.refresh, key("refresh"), found, whole=True, high=86400.0)
+    low, high = pick([0, 0], table.threshold)
+    if high and low >= high:
+        fault = f"threshold [{low}, {high}] never tells the peer"
+        found.add(key("threshold"), fault, "write a first number below the second, or [0, 0]")
+    return SyncSettings(
+        interface=view.devices[role] if known else "",
+        id=pick(0, table.id),
+        port=pick(0, table.port),
+        ttl=pick(0, table.ttl),
+        maxlen=pick(0, table.maxlen),
+        group=_group(table, key("group"), found),
+        refresh=plain.refresh if refresh is None else refresh,
+        threshold=(low, high),
+    )
+
+
+def _group(table: SyncTable, key: Key, found: Findings) -> str:
+    if isinstance(table.group, UnsetType):
+        return ""
+    group = read_address(table.group, key, found)
+    if group is not None and not ip_address(group).is_multicast:
+        mend = "write a multicast address, as in 224.0.0.81"
+        found.add(key, f"{group} is not a multicast address", mend)
+    return group or ""
+
+
+def _kernel(file: FileTable, found: Findings) -> KernelSettings:
+    table = file.kernel
+    timeouts = [
+        read_duration(
+            getattr(table.timeouts, name), ("kernel", "timeouts", name), found, whole=True
+        )
+        for name in ("tcp", "tcp_fin", "udp")
+    ]
+    tcp, tcp_fin, udp = (0.0 if seconds is None else seconds for seconds in timeouts)
+    resync: float | None = automatic_resync(len(file.services))
+    if table.resync != "auto":
+        resync = read_duration(table.resync, ("kernel", "resync"), found, low=0.1)
+    for name in table.sysctl:
+        if SYSCTL.fullmatch(name) is None:
+            mend = 'write it in quotes, as in "net.ipv4.vs.sync_ports"'
+            found.add(("kernel", "sysctl", name), f'"{name}" is not a sysctl', mend)
+    return KernelSettings(
+        foreign=table.foreign,
+        sysctls=table.sysctls,
+        sysctl={name: str(value) for name, value in table.sysctl.items()},
+        timeouts=(tcp, tcp_fin, udp),
+        resync=resync or 0.0,
+    )
+
+
+def automatic_resync(services: int) -> float:
+    """Seconds between two full reads of the table: 2 up to 1,000 services, 30 at 20,000."""
+    return 2.0 + max(0, services - 1000) * 28.0 / 19000
+
+
+def _services(
+    file: FileTable, routers: list[Router], fixed: dict[str, str], found: Findings
+) -> list[Service]:
+    crossing = Crossing(file, routers, found)
+    checks = Checks(file, found)
+    servers = Servers(file, taken_addresses(file, fixed), found)
+    pools = Pools(file, checks, servers, found)
+    read = [pools.read(name, table) for name, table in file.services.items()]
+    services = [service for service in read if service is not None]
+    for service in services:
+        crossing.check(service)
+    return services

@@ -1,0 +1,272 @@
+# The shape of the file: docs/contract.md section 1, key by key.
+#
+# Rules of this room:
+# 1. Field names are the contract's keys, all of them, whether this version has them or not. A key
+#    that is not built yet has the type Later: no value fits it, so it cannot be ignored. A value
+#    that is not built yet stands in `later` beside those that are. A table that is not built yet
+#    is one Later key; its inside gets a shape when it is built.
+# 2. Only shapes here: words, numbers, spellings. What one key says about another is for
+#    resolve.py, routers.py, pools.py and cross.py.
+# 3. UNSET is "not written", so that a default can come from further out.
+"""The file as it is written: one Struct for each kind of table."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Later = Annotated[None, Meta(extra={"later": True})]
+
+Duration = Annotated[
+    str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", extra={"kind": "duration"})
+]
+DurationOr = Annotated[str, Meta(extra={"kind": "duration"})]
+Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"kind": "path"})]
+HostHeader = Annotated[str, Meta(pattern=r"^[!-~]+$", extra={"kind": "host"})]
+Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"})]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Weight = Annotated[int, Meta(ge=0, le=65535)]
+Priority = Annotated[int, Meta(ge=1, le=254)]
+Count = Annotated[int, Meta(ge=1, le=1000)]
+Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
+Unsigned = Annotated[int, Meta(ge=0, le=65535)]
+
+Scheduler = Literal[
+    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
+    "none",
+]  # fmt: skip
+Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
+ForwardingWord = Literal["dr", "tun", "nat"]
+OnFail = Annotated[Literal["auto", "quiesce"], Meta(extra={"later": ["remove"]})]
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A TOML table with a fixed set of keys."""
+
+
+class RouterOverlay(Table):
+    """What a node may say differently about a virtual router: anything."""
+
+    interface: str | UnsetType = UNSET
+    vrid: Annotated[int, Meta(ge=1, le=255)] | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    interval: Duration | UnsetType = UNSET
+    version: Annotated[Literal[3], Meta(extra={"later": [2]})] | UnsetType = UNSET
+    checksum: Literal["pseudo", "plain"] | UnsetType = UNSET
+    unicast: bool | UnsetType = UNSET
+    addresses: "str | AddressTable | list[str | AddressTable] | UnsetType" = UNSET
+    lease: DurationOr | UnsetType = UNSET
+    failback: "FailbackTable | UnsetType" = UNSET
+    track: Later = None
+    group: Later = None
+
+
+class RouterTable(RouterOverlay):
+    """`[vrrp.NAME]`."""
+
+
+class AddressTable(Table):
+    """An address of a virtual router that is held on another interface, or not advertised."""
+
+    address: str
+    interface: str | UnsetType = UNSET
+    advertise: bool = True
+
+
+class FailbackTable(Table):
+    """When a stronger node takes back."""
+
+    when: Annotated[Literal["now", "never", "after"], Meta(extra={"later": ["synced"]})] = "after"
+    after: Duration | UnsetType = UNSET
+    coverage: Later = None
+    deadline: Later = None
+
+
+class SyncTable(Table):
+    """`[sync]`: both kernel sync daemons."""
+
+    interface: str | UnsetType = UNSET
+    id: Annotated[int, Meta(ge=0, le=255)] | UnsetType = UNSET
+    group: str | UnsetType = UNSET
+    port: Port | UnsetType = UNSET
+    ttl: Annotated[int, Meta(ge=1, le=255)] | UnsetType = UNSET
+    maxlen: Annotated[int, Meta(ge=0, le=65507)] | UnsetType = UNSET
+    refresh: Duration | UnsetType = UNSET
+    threshold: Annotated[list[Unsigned], Meta(min_length=2, max_length=2)] | UnsetType = UNSET
+
+
+class NodeTable(Table):
+    """`[nodes.NAME]`: fixed addresses by interface role, and what differs on this node."""
+
+    addresses: dict[str, str] = {}
+    priority: Priority | UnsetType = UNSET
+    interfaces: dict[str, Device] = {}
+    vrrp: dict[str, RouterOverlay] = {}
+    sync: SyncTable | UnsetType = UNSET
+    runs: Later = None
+    link: Later = None
+    api: Later = None
+
+
+class TimeoutsTable(Table):
+    """Connection timeouts of the kernel; "0s" leaves its own."""
+
+    tcp: Duration = "0s"
+    tcp_fin: Duration = "0s"
+    udp: Duration = "0s"
+
+
+class KernelTable(Table):
+    """`[kernel]`."""
+
+    foreign: Annotated[Literal["keep"], Meta(extra={"later": ["remove"]})] = "keep"
+    keep_networks: Later = None
+    sysctls: Literal["enforce", "set-once", "report"] = "enforce"
+    resync: DurationOr = "auto"
+    min_resync: Annotated[Literal["0s"], Meta(extra={"later": ["*"]})] = "0s"
+    timeouts: TimeoutsTable = TimeoutsTable()
+    sysctl: dict[str, int | str] = {}
+    mark_base: Later = None
+
+
+class PaceTable(Table):
+    """`[defaults.check]`: when to probe, and how many outcomes decide."""
+
+    interval: Duration | UnsetType = UNSET
+    timeout: Duration | UnsetType = UNSET
+    rise: Count | UnsetType = UNSET
+    fall: Count | UnsetType = UNSET
+    fast_interval: Duration | UnsetType = UNSET
+    down_interval: Duration | UnsetType = UNSET
+
+
+class CheckTable(PaceTable):
+    """What checks of every kind have."""
+
+    port: Port | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    source: Later = None
+    interface: Later = None
+    fwmark: Later = None
+    via: Later = None
+
+
+class TcpCheckTable(CheckTable, tag_field="kind", tag="tcp"):
+    """`kind = "tcp"`: a connection opens."""
+
+
+class HttpCheckTable(CheckTable, tag_field="kind", tag="http"):
+    """`kind = "http"`: a GET is answered with one of the statuses."""
+
+    path: Path = "/"
+    host: HostHeader | UnsetType = UNSET
+    status: int | str | list[int | str] | UnsetType = UNSET
+    method: Later = None
+    headers: Later = None
+    body: Later = None
+    body_regex: Later = None
+    http2: Later = None
+    keep_alive: Later = None
+    tls: Later = None
+
+
+LATER_KINDS = ("agent", "dns", "exec")
+AnyCheck = TcpCheckTable | HttpCheckTable
+
+
+class DefaultsTable(Table):
+    """`[defaults]`: what every service starts from."""
+
+    scheduler: Scheduler | UnsetType = UNSET
+    forwarding: ForwardingWord | UnsetType = UNSET
+    weight: Weight | UnsetType = UNSET
+    drain: Duration | UnsetType = UNSET
+    on_fail: OnFail | UnsetType = UNSET
+    cut_after: Later = None
+    check: PaceTable = PaceTable()
+
+
+class TunnelTable(Table):
+    """How a `tun` destination is encapsulated."""
+
+    type: Annotated[Literal["ipip"], Meta(extra={"later": ["gue", "gre"]})] = "ipip"
+    port: Later = None
+    checksum: Later = None
+
+
+class PersistenceTable(Table):
+    """Same client, same destination: the client is a network of this length."""
+
+    timeout: Duration
+    netmask: Annotated[int, Meta(ge=1, le=32)] = 32
+    netmask6: Annotated[int, Meta(ge=1, le=128)] = 128
+    engine: Later = None
+
+
+class RealServerTable(Table):
+    """A real server in a service's pool, with what differs from the service."""
+
+    server: str
+    weight: Weight | UnsetType = UNSET
+    port: Port | UnsetType = UNSET
+    forwarding: ForwardingWord | UnsetType = UNSET
+    upper_threshold: Threshold = 0
+    lower_threshold: Threshold = 0
+    check: str | AnyCheck | UnsetType = UNSET
+    checks: str | AnyCheck | list[str | AnyCheck] | UnsetType = UNSET
+    backup: Later = None
+
+
+class ServiceTable(Table):
+    """`[services.NAME]`."""
+
+    virtual: str | list[str] | UnsetType = UNSET
+    protocol: Annotated[Literal["tcp"], Meta(extra={"later": ["udp", "sctp"]})] = "tcp"
+    scheduler: Scheduler | UnsetType = UNSET
+    scheduler_flags: Flag | list[Flag] = []
+    forwarding: ForwardingWord | UnsetType = UNSET
+    tunnel: TunnelTable | UnsetType = UNSET
+    real_servers: str | RealServerTable | list[str | RealServerTable] | UnsetType = UNSET
+    check: str | AnyCheck | UnsetType = UNSET
+    checks: str | AnyCheck | list[str | AnyCheck] | UnsetType = UNSET
+    checks_need: Literal["all", "any"] = "all"
+    persistence: DurationOr | PersistenceTable | UnsetType = UNSET
+    quorum: Annotated[int, Meta(ge=1, le=65535)] = 1
+    weight: Weight | UnsetType = UNSET
+    drain: Duration | UnsetType = UNSET
+    on_fail: OnFail | UnsetType = UNSET
+    held: Literal["elsewhere"] | UnsetType = UNSET
+    slow_start: Later = None
+    sorry_server: Later = None
+    panic_below: Later = None
+    hysteresis: Later = None
+    one_packet: Later = None
+    masquerade: Later = None
+    allow: Later = None
+    cut_after: Later = None
+    fwmark: Later = None
+    family: Later = None
+    match: Later = None
+
+
+class IncludedTable(Table):
+    """What an included file may hold."""
+
+    services: dict[str, ServiceTable] = {}
+    checks: dict[str, AnyCheck] = {}
+    real_servers: dict[str, str | list[str]] = {}
+
+
+class FileTable(IncludedTable, kw_only=True):
+    """The whole file."""
+
+    format: Annotated[Literal[1], Meta(extra={"mend": "write format = 1"})]
+    include: str | list[str] = []
+    interfaces: dict[str, Device] = {}
+    nodes: dict[str, NodeTable] = {}
+    kernel: KernelTable = KernelTable()
+    sync: SyncTable | UnsetType = UNSET
+    vrrp: dict[str, RouterTable] = {}
+    defaults: DefaultsTable = DefaultsTable()
+    link: Later = None
+    api: Later = None
+    hooks: Later = None

@@ -1,0 +1,180 @@
+# Addresses on interfaces, by rtnetlink: added with a kernel lease, refreshed in one batch.
+#
+# Rules of this room:
+# 1. It serves the vrrp process: own structs, no pyroute2, no waiting.
+# 2. A VIP is held with a finite valid lifetime. When nobody refreshes it the kernel itself takes it
+#    away (devinet.c, check_lifetime; addrconf.c, addrconf_verify_rtnl), whatever became of us.
+# 3. What the kernel refuses is a value: the errno, by what was held.
+#
+# What one does not expect:
+# - NLM_F_REPLACE on an address that is there changes its lifetimes and, for IPv4, nothing else.
+# - A VIP brings no prefix route (IFA_F_NOPREFIXROUTE): for IPv6 the route to its network would be
+#   *the one of the fixed address*, and every refresh would give that one the VIP's lifetime
+#   (addrconf.c, modify_prefix_route), so that it went away with the VIP. Tried:
+#   tests/kernel/test_addresses.py.
+# - IPv6: preferred lifetime 0, so that the VIP is never chosen as the source of our own
+#   connections; no duplicate address detection (IFA_F_NODAD), for its last owner may hold it, mute,
+#   a bit longer.
+# - A valid lifetime of 0 is refused; for ever is 0xffffffff. 0 means for ever to us.
+# - The kernel counts whole seconds, and looks up to about half a second late.
+#
+# Source: include/uapi/linux/if_addr.h, if_link.h, rtnetlink.h.
+"""Addresses and links of this network namespace."""
+
+import errno
+import math
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from director.kernel.netlink import (
+    BATCH,
+    CREATE,
+    DUMP,
+    REPLACE,
+    ROUTE,
+    Garbled,
+    Socket,
+    attribute,
+    attributes,
+    pack,
+    u32,
+    words,
+)
+from director.model.address import Family, Prefix, canonical
+
+GET_LINK, NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 18, 20, 21, 22
+ADDRESS, LOCAL, CACHE_INFO, FLAGS = 1, 2, 6, 8
+NO_DETECTION, NO_PREFIX_ROUTE = 0x02, 0x200
+LINK_ADDRESS, LINK_NAME, LINK_CARRIER = 1, 3, 33
+IS_UP = 1
+FOR_EVER = 0xFFFFFFFF
+ADDRESS_HEAD = struct.Struct("=BBBBI")
+LINK_HEAD = struct.Struct("=BxHiII")
+LIFETIMES = struct.Struct("=IIII")
+
+
+class Held(msgspec.Struct, frozen=True, order=True):
+    """An address on a device, by its index."""
+
+    index: int
+    prefix: Prefix
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An interface: its index, MAC (empty: none), and whether it is up with carrier."""
+
+    index: int
+    name: str
+    mac: bytes
+    up: bool
+
+
+class Addresses:
+    """Adds, refreshes, removes and lists addresses. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        self._socket = Socket(ROUTE)
+
+    def close(self) -> None:
+        """Closing twice does nothing."""
+        self._socket.close()
+
+    def hold(self, held: Sequence[Held], lease: float) -> dict[Held, int]:
+        """Add or refresh; `lease` in seconds, rounded up, 0 is for ever. What was refused."""
+        return self._each(held, [encode_hold(one, lease) for one in held])
+
+    def release(self, held: Sequence[Held]) -> dict[Held, int]:
+        """Remove; one that is not there is no fault. What was refused."""
+        requests = [pack(DELETE_ADDRESS, 0, _place(one)) for one in held]
+        gone = (errno.EADDRNOTAVAIL, errno.ENODEV)
+        refused = self._each(held, requests)
+        return {one: code for one, code in refused.items() if code not in gone}
+
+    def all(self) -> dict[Held, float]:
+        """Every address there is, with the seconds it is still valid (0: for ever)."""
+        request = pack(GET_ADDRESS, DUMP, ADDRESS_HEAD.pack(0, 0, 0, 0, 0))
+        return dict(filter(None, self._socket.collect(request, decode_address)))
+
+    def links(self) -> dict[str, Link]:
+        """Every interface by name."""
+        request = pack(GET_LINK, DUMP, LINK_HEAD.pack(0, 0, 0, 0, 0))
+        return {link.name: link for link in self._socket.collect(request, decode_link)}
+
+    def _each(self, held: Sequence[Held], requests: Sequence[bytes]) -> dict[Held, int]:
+        refused = {}
+        for start in range(0, len(requests), BATCH):
+            answers = self._socket.transact(requests[start : start + BATCH])
+            for one, answer in zip(held[start : start + BATCH], answers, strict=True):
+                if answer.errno:
+                    refused[one] = answer.errno
+        return refused
+
+
+def encode_hold(held: Held, lease: float) -> bytes:
+    """The request that adds an address or refreshes its lease."""
+    ipv6 = held.prefix.family is Family.IPV6
+    valid = math.ceil(lease) if lease else FOR_EVER
+    preferred = 0 if ipv6 else valid
+    flags = NO_PREFIX_ROUTE | (NO_DETECTION if ipv6 else 0)
+    body = (
+        _place(held)
+        + u32(FLAGS, flags)
+        + attribute(CACHE_INFO, LIFETIMES.pack(preferred, valid, 0, 0))
+    )
+    return pack(NEW_ADDRESS, CREATE | REPLACE, body)
+
+
+def _place(held: Held) -> bytes:
+    prefix = held.prefix
+    address = socket.inet_pton(prefix.family, prefix.address)
+    head = ADDRESS_HEAD.pack(prefix.family, prefix.length, 0, 0, held.index)
+    return head + attribute(LOCAL, address) + attribute(ADDRESS, address)
+
+
+def decode_address(body: memoryview) -> tuple[Held, float] | None:
+    """One answer of GET_ADDRESS; None for another family. Raises Garbled."""
+    if len(body) < ADDRESS_HEAD.size:
+        raise Garbled(f"an address of {len(body)} bytes")
+    number, length, _, _, index = ADDRESS_HEAD.unpack_from(body)
+    if number not in (Family.IPV4, Family.IPV6):
+        return None
+    family = Family(number)
+    found = attributes(body[ADDRESS_HEAD.size :])
+    # LOCAL is the address itself; of a point-to-point link ADDRESS is the other end's.
+    address = bytes(found.get(LOCAL) or found.get(ADDRESS) or b"")
+    lifetimes = bytes(found.get(CACHE_INFO) or b"")
+    if len(address) * 8 != family.bits or len(lifetimes) != LIFETIMES.size:
+        raise Garbled("an address without address or lifetimes")
+    _, valid, _, _ = LIFETIMES.unpack(lifetimes)
+    prefix = Prefix(canonical(socket.inet_ntop(family, address)), length)
+    return Held(index, prefix), 0.0 if valid == FOR_EVER else float(valid)
+
+
+def decode_link(body: memoryview) -> Link:
+    """One answer of GET_LINK. Raises Garbled."""
+    if len(body) < LINK_HEAD.size:
+        raise Garbled(f"a link of {len(body)} bytes")
+    _, _, index, flags, _ = LINK_HEAD.unpack_from(body)
+    found = attributes(body[LINK_HEAD.size :])
+    if LINK_NAME not in found:
+        raise Garbled("a link without a name")
+    carrier = bytes(found.get(LINK_CARRIER) or b"\1") != b"\0"
+    return Link(
+        index,
+        words(found[LINK_NAME]),
+        bytes(found.get(LINK_ADDRESS) or b""),
+        bool(flags & IS_UP) and carrier,
+    )
+
+
+def networks(addresses: Iterable[Held], links: dict[str, Link]) -> dict[str, list[Prefix]]:
+    """The prefixes that each device has, by its name."""
+    names = {link.index: name for name, link in links.items()}
+    found: dict[str, list[Prefix]] = {name: [] for name in links}
+    for held in addresses:
+        if held.index in names:
+            found[names[held.index]].append(held.prefix)
+    return found
