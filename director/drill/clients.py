@@ -206,6 +206,11 @@ class HeldConnections(_Load):
         eventually(settled, timeout, f"{self._count} open connections")
         return dict(Counter(row.by for row in self._rows.values() if not row.why))
 
+    def open_now(self) -> int:
+        """How many are open and not known to be lost."""
+        self._update()
+        return sum(1 for row in self._rows.values() if row.opened and not row.why)
+
     def kept(self, since: Snapshot | float, timeout: float = SETTLES_WITHIN) -> Kept:
         """Which go on: an echo came back of a byte that was sent after `since`.
 

@@ -142,7 +142,7 @@ def _planned(stage: Stage, name: str, act: Callable[[Node], object]) -> Result:
     peer = stage.other(node)
     # A peer that has just come back is told of a connection when that is reported again: after the
     # refresh period and its own next packet. Until then nobody can hand over without loss.
-    count = sum(group.count for group in stage.held)
+    count = sum(group.open_now() for group in stage.held)
     stage.wait_for("the peer knows every connection", lambda: _known(peer) >= count, KNOWN_WITHIN)
     began = time.monotonic()
     act(node)
