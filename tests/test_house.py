@@ -19,6 +19,7 @@ FLOORS = {
     "checks.worker": 5,
     "director.link": 4,
     "director.systemd": 4,
+    "director.ask": 4,
     "checks.link": 4,
     "checks.roster": 2,
     "checks.probes": 4,

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from director.cli.ask import ask_engine
+from director.ask import ask_engine
 from director.errors import DirectorError, Exit, Fault
 from director.model.state import State
 

@@ -1,8 +1,8 @@
 # The real server's side of DR and TUN: `director real-server install|remove|verify`.
 #
 # No daemon: `install` sets the kernel, and leaves its input and a oneshot unit under /etc, which
-# says `install` again at every boot (with the kept input, so that the file need not be there). `remove`
-# takes every bit away and puts back the sysctls that it found.
+# says `install` again at every boot (with the kept input, so that the file need not be there).
+# `remove` takes every bit away and puts back the sysctls that it found.
 """Set up, take down and verify a real server."""
 
 import argparse

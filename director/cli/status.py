@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from director.cli.ask import ask_engine
+from director.ask import ask_engine
 from director.model.state import DestinationState, ServiceState, State
 
 Paint = Callable[[str], str]

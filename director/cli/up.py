@@ -1,12 +1,15 @@
 # `director up`: the supervisor where there is no systemd (containers, test machines, laptops).
 #
 # It does as little as can be, since it must not fail: starts children, starts one again that
-# died, and at SIGTERM stops vrrp first, so that the VIPs are handed over while everything else still works.
+# died, and at SIGTERM stops vrrp first, so that the VIPs are handed over while everything else
+# still works.
 # A child that says that a restart would fail the same way (64, 77, 78) ends the whole.
 """Start all processes in the foreground and keep them running."""
 
 import argparse
 import logging
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -68,11 +71,8 @@ class Child:
 def up(args: argparse.Namespace) -> int:
     """Until SIGTERM or SIGINT."""
     start_logging()
-    waited = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
-    # Blocked before the first child and taken one by one below: none is lost, none interrupts.
-    signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     children = [Child(name, argv) for name, argv in commands(args)]
-    status = _keep(children, waited)
+    status = _keep(children, Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT))
     for child in children:
         child.stop(STOP_WITHIN)
     return status
@@ -95,15 +95,34 @@ def commands(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _keep(children: list[Child], waited: set[signal.Signals]) -> int:
+class Signals:
+    """Signals as something to wait for.
+
+    By a wake-up descriptor and not by sigtimedwait: a blocked signal would stay blocked in the
+    children, which could then not be stopped.
+    """
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._wake, alarm = os.pipe()
+        os.set_blocking(alarm, False)
+        signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, timeout: float) -> set[int]:
+        """The signals that came; none after `timeout` seconds."""
+        readable, _, _ = select.select([self._wake], [], [], timeout)
+        return set(os.read(self._wake, 4096)) if readable else set()
+
+
+def _keep(children: list[Child], signals: Signals) -> int:
     while True:
         now = time.monotonic()
         for child in children:
             if child.process is None and child.start_at <= now:
                 child.start()
         idle = [child.start_at - now for child in children if child.process is None]
-        taken = signal.sigtimedwait(waited, max(0.0, min(idle, default=3600.0)))
-        if taken is not None and taken.si_signo != signal.SIGCHLD:
+        if signals.wait(max(0.0, min(idle, default=3600.0))) - {signal.SIGCHLD}:
             return Exit.DONE
         for child in children:
             status = child.ended()

@@ -122,7 +122,7 @@ class Crossing:
 
 
 def written_vips(file: FileTable) -> dict[str, str]:
-    """The addresses in all virtual routers, also those with faults elsewhere, and whose they are."""
+    """The addresses of all virtual routers, also of those at fault elsewhere, and whose each is."""
     tables: list[tuple[str, RouterOverlay]] = [*file.vrrp.items()]
     for node in file.nodes.values():
         tables.extend(node.vrrp.items())

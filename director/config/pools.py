@@ -173,6 +173,7 @@ class Pools:
         if server.port and port != server.port:
             fault = f'port {port} and "{entry.server}" name two ports'
             self.found.add((*key, "port"), fault, "write one of the two")
+            port = 0
         if entry.lower_threshold and entry.lower_threshold > entry.upper_threshold:
             fault = f"{entry.lower_threshold} is above upper_threshold {entry.upper_threshold}"
             mend = "write a lower_threshold that is not above upper_threshold"

@@ -93,6 +93,8 @@ def read_role(role: str, known: Collection[str], key: Key, found: Findings) -> b
     """Is this a role of [interfaces]?"""
     if role in known:
         return True
+    if found.within("interfaces", role):
+        return False  # its device was refused: told there
     roles = ", ".join(known) or "there are none yet"
     mend = found.suggest(role, known, f"add it to [interfaces], or write one of its roles: {roles}")
     found.add(key, f'[interfaces] has no role "{role}"', mend)

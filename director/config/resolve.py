@@ -19,7 +19,7 @@ from director.config.readers import pick, read_address, read_duration, read_role
 from director.config.routers import Bare, NodeView, Play, read_routers, read_views
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
-from director.config.shape import shape
+from director.config.shape import shape, show
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Service
 from director.model.vip import Router
@@ -38,7 +38,7 @@ class Resolved(msgspec.Struct, frozen=True):
 def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings) -> Resolved:
     """The whole document for one node. `config` is None when a fault left too little."""
     _check_format(raw, found)
-    file = shape({"format": 1, **raw}, FileTable, found)
+    file = shape({**raw, "format": 1}, FileTable, found)
     assert file is not None
     views = read_views(file, found)
     fixed = _fixed_addresses(views, found)
@@ -70,6 +70,9 @@ def _check_format(raw: dict[str, object], found: Findings) -> None:
         found.add(("format",), "format is missing", mend)
     elif next(iter(raw)) != "format":
         found.add(("format",), "format is not the first key", mend)
+    elif raw["format"] != 1 or isinstance(raw["format"], bool | float):
+        fault = f"format {show(raw['format'])} is not one that this version reads"
+        found.add(("format",), fault, "write format = 1")
 
 
 def _this_node(file: FileTable, node: str | None, host: str, found: Findings) -> str | None:

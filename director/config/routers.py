@@ -204,16 +204,20 @@ class RouterReader:
                 continue
             seen[vip.prefix.address] = where
             vips.append(vip)
-        if not vips:
+        if not items:
             self._missing("addresses", "write at least one address that this router holds")
-        elif vips[0].prefix.family is Family.IPV6 and not self.found.within(*key):
+        elif len(vips) == len(items):
+            self._check_first(vips[0], element(key, written, 0))
+        return tuple(vips)
+
+    def _check_first(self, first: Vip, key: Key) -> None:
+        if first.prefix.family is Family.IPV6:
             mend = "put an IPv4 address first; this version has IPv6 addresses after it"
             fault = f"a virtual router whose first address is IPv6 {NOT_BUILT}"
-            self.found.add(element(key, written, 0), fault, mend)
-        elif not vips[0].advertise and not self.found.within(*key):
+            self.found.add(key, fault, mend)
+        elif not first.advertise:
             mend = "put an advertised address first; it gives the advert its family"
-            self.found.add(element(key, written, 0), "the first address is not advertised", mend)
-        return tuple(vips)
+            self.found.add(key, "the first address is not advertised", mend)
 
     def _vip(self, item: str | AddressTable, key: Key) -> Vip | None:
         text, role, advertise = (

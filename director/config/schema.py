@@ -43,7 +43,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A TOML table with a fixed set of keys."""
 
 
-class RouterOverlay(Table):
+class RouterOverlay(Table, frozen=True):
     """What a node may say differently about a virtual router: anything."""
 
     interface: str | UnsetType = UNSET
@@ -60,11 +60,11 @@ class RouterOverlay(Table):
     group: Later = None
 
 
-class RouterTable(RouterOverlay):
+class RouterTable(RouterOverlay, frozen=True):
     """`[vrrp.NAME]`."""
 
 
-class AddressTable(Table):
+class AddressTable(Table, frozen=True):
     """An address of a virtual router that is held on another interface, or not advertised."""
 
     address: str
@@ -72,7 +72,7 @@ class AddressTable(Table):
     advertise: bool = True
 
 
-class FailbackTable(Table):
+class FailbackTable(Table, frozen=True):
     """When a stronger node takes back."""
 
     when: Annotated[Literal["now", "never", "after"], Meta(extra={"later": ["synced"]})] = "after"
@@ -81,7 +81,7 @@ class FailbackTable(Table):
     deadline: Later = None
 
 
-class SyncTable(Table):
+class SyncTable(Table, frozen=True):
     """`[sync]`: both kernel sync daemons."""
 
     interface: str | UnsetType = UNSET
@@ -94,7 +94,7 @@ class SyncTable(Table):
     threshold: Annotated[list[Unsigned], Meta(min_length=2, max_length=2)] | UnsetType = UNSET
 
 
-class NodeTable(Table):
+class NodeTable(Table, frozen=True):
     """`[nodes.NAME]`: fixed addresses by interface role, and what differs on this node."""
 
     addresses: dict[str, str] = {}
@@ -107,7 +107,7 @@ class NodeTable(Table):
     api: Later = None
 
 
-class TimeoutsTable(Table):
+class TimeoutsTable(Table, frozen=True):
     """Connection timeouts of the kernel; "0s" leaves its own."""
 
     tcp: Duration = "0s"
@@ -115,7 +115,7 @@ class TimeoutsTable(Table):
     udp: Duration = "0s"
 
 
-class KernelTable(Table):
+class KernelTable(Table, frozen=True):
     """`[kernel]`."""
 
     foreign: Annotated[Literal["keep"], Meta(extra={"later": ["remove"]})] = "keep"
@@ -128,7 +128,7 @@ class KernelTable(Table):
     mark_base: Later = None
 
 
-class PaceTable(Table):
+class PaceTable(Table, frozen=True):
     """`[defaults.check]`: when to probe, and how many outcomes decide."""
 
     interval: Duration | UnsetType = UNSET
@@ -139,7 +139,7 @@ class PaceTable(Table):
     down_interval: Duration | UnsetType = UNSET
 
 
-class CheckTable(PaceTable):
+class CheckTable(PaceTable, frozen=True):
     """What checks of every kind have."""
 
     port: Port | UnsetType = UNSET
@@ -150,11 +150,11 @@ class CheckTable(PaceTable):
     via: Later = None
 
 
-class TcpCheckTable(CheckTable, tag_field="kind", tag="tcp"):
+class TcpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="tcp"):
     """`kind = "tcp"`: a connection opens."""
 
 
-class HttpCheckTable(CheckTable, tag_field="kind", tag="http"):
+class HttpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="http"):
     """`kind = "http"`: a GET is answered with one of the statuses."""
 
     path: Path = "/"
@@ -173,7 +173,7 @@ LATER_KINDS = ("agent", "dns", "exec")
 AnyCheck = TcpCheckTable | HttpCheckTable
 
 
-class DefaultsTable(Table):
+class DefaultsTable(Table, frozen=True):
     """`[defaults]`: what every service starts from."""
 
     scheduler: Scheduler | UnsetType = UNSET
@@ -185,7 +185,7 @@ class DefaultsTable(Table):
     check: PaceTable = PaceTable()
 
 
-class TunnelTable(Table):
+class TunnelTable(Table, frozen=True):
     """How a `tun` destination is encapsulated."""
 
     type: Annotated[Literal["ipip"], Meta(extra={"later": ["gue", "gre"]})] = "ipip"
@@ -193,7 +193,7 @@ class TunnelTable(Table):
     checksum: Later = None
 
 
-class PersistenceTable(Table):
+class PersistenceTable(Table, frozen=True):
     """Same client, same destination: the client is a network of this length."""
 
     timeout: Duration
@@ -202,7 +202,7 @@ class PersistenceTable(Table):
     engine: Later = None
 
 
-class RealServerTable(Table):
+class RealServerTable(Table, frozen=True):
     """A real server in a service's pool, with what differs from the service."""
 
     server: str
@@ -216,7 +216,7 @@ class RealServerTable(Table):
     backup: Later = None
 
 
-class ServiceTable(Table):
+class ServiceTable(Table, frozen=True):
     """`[services.NAME]`."""
 
     virtual: str | list[str] | UnsetType = UNSET
@@ -248,7 +248,7 @@ class ServiceTable(Table):
     match: Later = None
 
 
-class IncludedTable(Table):
+class IncludedTable(Table, frozen=True):
     """What an included file may hold."""
 
     services: dict[str, ServiceTable] = {}
@@ -256,10 +256,10 @@ class IncludedTable(Table):
     real_servers: dict[str, str | list[str]] = {}
 
 
-class FileTable(IncludedTable, kw_only=True):
+class FileTable(IncludedTable, frozen=True, kw_only=True):
     """The whole file."""
 
-    format: Annotated[Literal[1], Meta(extra={"mend": "write format = 1"})]
+    format: Literal[1]
     include: str | list[str] = []
     interfaces: dict[str, Device] = {}
     nodes: dict[str, NodeTable] = {}

@@ -55,6 +55,7 @@ class Servers:
                 mend = "give one machine one name"
                 also: Key = ("real_servers", owner)
                 self.found.add(where, f"{address} is {owner} already", mend, also=also)
+                continue
             self.refuse_taken(address, where)
             addresses.append(address)
         if not addresses and not self.found.within(*key):

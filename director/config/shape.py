@@ -63,10 +63,10 @@ def show(value: object) -> str:
 
 
 def _fit(node: mi.Type, raw: object, key: Key, found: Findings) -> object:
-    node, extra = _bare(node)
-    if extra.get("later") is True:
+    if is_later(node):
         found.add(key, f"{show_name(key)} {NOT_BUILT}", LEAVE_OUT)
         return MISFIT
+    node, extra = _bare(node)
     match node:
         case mi.UnionType():
             return _fit_one_of(node, raw, key, found)
@@ -95,6 +95,11 @@ def _bare(node: mi.Type) -> tuple[mi.Type, dict[str, object]]:
     return node, {}
 
 
+def is_later(node: mi.Type) -> bool:
+    """Is this the type of a key that this version does not have?"""
+    return _bare(node)[1].get("later") is True
+
+
 def _fit_dict(node: mi.DictType, raw: dict[str, object], key: Key, found: Findings) -> object:
     fitted = {
         name: _fit(node.value_type, value, (*key, name), found) for name, value in raw.items()
@@ -116,7 +121,8 @@ def _fit_struct(node: mi.StructType, raw: dict[str, object], key: Key, found: Fi
             clean[name] = value
         elif name not in fields:
             known = sorted(fields.keys() | tag)
-            others = f"known here: {', '.join(known)}"
+            built = [one for one in known if one in tag or not is_later(fields[one].type)]
+            others = f"known here: {', '.join(built)}"
             found.add((*key, name), f'"{name}" is no key here', found.suggest(name, known, others))
         else:
             fitted = _fit(fields[name].type, value, (*key, name), found)
@@ -155,7 +161,7 @@ def _fit_literal(
         return MISFIT
     words = ", ".join(str(value) for value in node.values)
     known = [value for value in node.values if isinstance(value, str)]
-    mend = str(extra.get("mend") or f"write one of: {words}")
+    mend = f"write one of: {words}"
     if isinstance(raw, str):
         mend = found.suggest(raw, known, mend)
     found.add(key, f"{show(raw)} is none of: {words}", mend)

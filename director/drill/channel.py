@@ -57,6 +57,8 @@ class Channel:
 
     def listen(self, within: float = 0.0) -> bool:
         """Take in what arrives within that many seconds. Raises DrillError on a dead line."""
+        if self._line.fileno() < 0:
+            raise DrillError(f"{self._name} has no power")
         if not select.select([self._line], [], [], within)[0]:
             return False
         try:
@@ -75,7 +77,7 @@ class Channel:
         try:
             while self.listen():
                 pass
-        except (DrillError, OSError, ValueError):  # ValueError: we hung up ourselves
+        except DrillError:
             return False
         return True
 

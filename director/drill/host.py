@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
-from director.drill.places import RUN_WITHIN, DrillError, Job, Place
+from director.drill.places import RUN_WITHIN, SEARCH_PATH, DrillError, Job, Place
 from director.errors import SystemLacks
 
 # A socket's path has 108 bytes, and UML puts `NAME.uml/mconsole` below the folder.
@@ -27,6 +27,7 @@ TOOLS = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "taskset": "util-linux",
+    "prlimit": "util-linux",
     "sysctl": "procps",
 }
 
@@ -68,10 +69,10 @@ def _leave(number: int, _frame: types.FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def need_tools() -> None:
-    """Raises SystemLacks when a tool of TOOLS is not installed."""
-    for tool, package in TOOLS.items():
-        if shutil.which(tool) is None:
+def need_tools(tools: Mapping[str, str] = TOOLS) -> None:
+    """Raises SystemLacks when one of these (with its Debian package) is not installed."""
+    for tool, package in tools.items():
+        if shutil.which(tool, path=SEARCH_PATH) is None:
             raise SystemLacks(f"no {tool}", mend=f"apt-get install {package}")
 
 
@@ -180,7 +181,7 @@ class HostNamespace(Place):
                 stdin=subprocess.DEVNULL,
                 stdout=out_file,
                 stderr=err_file,
-                env=os.environ | dict(env),
+                env=os.environ | {"PATH": SEARCH_PATH} | dict(env),
                 start_new_session=True,
             )
         job = HostJob(name, process, out)

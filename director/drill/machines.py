@@ -35,16 +35,14 @@ import msgspec
 
 from director.drill.channel import Channel
 from director.drill.host import dying_with_us, tree
-from director.drill.places import DrillError, Job, Place, tail
+from director.drill.places import RUN_WITHIN, SEARCH_PATH, DrillError, Job, Place, tail
 from director.errors import NoRight, SystemLacks
 
 KERNELS = ("linux.uml", "linux")
 MODULES = Path("/usr/lib/uml/modules")
 GUEST = Path(__file__).with_name("guest.py")
-# Not the host's PATH: what is a shell script there (a pyenv) takes a second to start in here.
 ENVIRONMENT = {
-    "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
-    ":/sbin:/bin",
+    "PATH": SEARCH_PATH,
     "HOME": "/root",
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -97,9 +95,14 @@ class GuestJob(Job):
         if self.poll() is None:
             self._channel.order(do="signal", pid=self.pid, signal=number, group=group)
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = RUN_WITHIN) -> int:
         complaint = f"{self.name} (pid {self.pid}) has not ended"
-        self._channel.wait(lambda: self._order in self._channel.ended, timeout, complaint)
+        try:
+            self._channel.wait(lambda: self._order in self._channel.ended, timeout, complaint)
+        except DrillError:
+            if (status := self.poll()) is None:
+                raise
+            return status
         return self._channel.ended[self._order]
 
 
@@ -213,8 +216,10 @@ class Machine(Place):
         # Not the keeper: it waits for the first process of the pid namespace, and that one ends
         # only when all others there have.
         kernels = self.processes()[1:2]
-        for pid in kernels or [self._process.pid]:
+        for pid in kernels:
             os.kill(pid, signal.SIGKILL)
+        if not kernels:  # not that far yet, or dead by itself
+            self._process.kill()
         self._process.wait()
         self._forget()
 
@@ -250,7 +255,9 @@ class Machine(Place):
         self._process = self._channel = None
 
     def _console(self) -> str:
-        said = tail(self.folder / f"{self.name}.console").strip()[-CONSOLE_SHOWN:]
+        lines = tail(self.folder / f"{self.name}.console").splitlines()
+        # Not the stack of a panic, whose lines start with a space.
+        said = "\n".join(line for line in lines if line[:1].strip())[-CONSOLE_SHOWN:]
         return f"; its console ends with:\n{said}" if said else ""
 
     def _argv(self, kernel: str, modules: Path, line: int) -> list[str]:
@@ -262,7 +269,9 @@ class Machine(Place):
         return [
             *(*dying_with_us(), *spec.enter),
             *("unshare", "--pid", "--fork", "--kill-child=KILL"),
-            *("taskset", "--cpu-list", str(spec.cpu)),
+            # The second one is process 1 there, so that UML is not: it ends a panic by a SIGABRT to
+            # itself, again and again, and process 1 does not hear that.
+            *("taskset", "--cpu-list", str(spec.cpu), "prlimit", "--core=0", "unshare", "--fork"),
             *(kernel, f"mem={spec.memory}M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/"),
             *("ro", "con0=null,fd:1", "con=null", f"ssl0=fd:{line}", "ssl=null", "quiet"),
             *("loglevel=4", "noreboot", "panic=-1", "random.trust_cpu=on"),

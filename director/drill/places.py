@@ -12,6 +12,7 @@
 import os
 import select
 import signal
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,14 @@ import msgspec
 from director.errors import DirectorError, Exit, Fault
 
 T = TypeVar("T")
+# Not the host's PATH: what is a shell script there (pyenv's python) takes a second to start in a
+# machine, and a root shell by su(1) lacks the sbin folders.
+SEARCH_PATH = ":".join(
+    [
+        str(Path(sys.executable).parent),
+        *("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
+    ]
+)
 RUN_WITHIN = 15.0
 POLL_EVERY = 0.01
 # More of a command's output than this is cut from its start.

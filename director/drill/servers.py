@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from director.drill.faults import kill
+from director.drill.host import need_tools
 from director.drill.places import Job, Place, eventually
 
 WEB_PORT = 80
@@ -92,6 +93,7 @@ class RealServer:
 
 def start_servers(places: Sequence[Place]) -> dict[str, RealServer]:
     """A real server in each place, all of them listening."""
+    need_tools({"nginx": "nginx-light"})
     servers = {place.name: RealServer(place) for place in places}
     for server in servers.values():
         server.wait()

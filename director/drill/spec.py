@@ -5,14 +5,16 @@
 
 import msgspec
 
-# Otherwise the client drops the answers of DR real servers, which come in on another interface
-# than the one that leads to the VIP (rp_filter); and a node has to be able to speak at once from
-# the IPv6 addresses it gets (accept_dad).
+# A node can speak from its IPv6 addresses at once.
 MEMBER_SYSCTLS = {
-    "net.ipv4.conf.all.rp_filter": "0",
-    "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv6.conf.all.accept_dad": "0",
     "net.ipv6.conf.default.accept_dad": "0",
+}
+# Otherwise the client drops the answers of DR real servers: they come in on another interface than
+# the one that leads to the VIP. Some hosts hand rp_filter on to their namespaces.
+FIELD_SYSCTLS = {
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
 }
 IFNAMSIZ_MAX = 15
 

@@ -74,6 +74,37 @@ class Stage:
         """What became of the requests that began since then."""
         return self.requests.between(since, time.monotonic())
 
+    def settle(self) -> None:
+        """Until one director is active and both know and program everything."""
+        self.wait_for("both directors settled", self.pair.settled, SETTLED_WITHIN)
+
+    def pid_of(self, node: Node, role: str) -> int | None:
+        """The pid of one of a director's processes; None when there is none."""
+        for pid, words in self._processes(node):
+            if role in words[2:4]:
+                return pid
+        return None
+
+    def sizes(self, node: Node) -> dict[str, float]:
+        """MiB of each of a director's processes, shared pages in proportion (PSS)."""
+        sizes = {}
+        for pid, words in self._processes(node):
+            rollup = node.place.read(f"/proc/{pid}/smaps_rollup")
+            pss = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+            sizes[words[3] if words[2] == "director" else words[2]] = int(pss.split()[1]) / 1024
+        return sizes
+
+    def _processes(self, node: Node) -> list[tuple[int, list[str]]]:
+        """pid and argument vector (python -m MODULE VERB ...) of a director's processes."""
+        lines = node.place.run(["ps", "-ww", "-eo", "pid=,args="]).stdout.splitlines()
+        split = [line.split() for line in lines]
+        ours = ("director", "checks")
+        return [
+            (int(words[0]), words[1:])
+            for words in split
+            if len(words) > 4 and words[2] == "-m" and words[3] in ours
+        ]
+
     def active(self) -> Node:
         """The director that is active."""
         return eventually(self.pair.active, 5.0, "one active director")

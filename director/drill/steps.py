@@ -1,6 +1,6 @@
 # What happens in a drill, step by step. The demo plays them for a person; the tests play them
 # and look at the results. A step that did not do what it should says so in its result's faults.
-"""The steps of the main job: a real server dies and returns, is quiesced; a director loses power."""
+"""The steps of the main job: real servers die, return, are quiesced; a director loses power."""
 
 import signal
 import time

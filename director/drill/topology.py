@@ -18,9 +18,9 @@ from typing import Literal, Self
 import msgspec
 
 from director.drill.host import HostNamespace, need_tools
-from director.drill.machines import GuestNamespace, Machine, MachineSpec, Wire
+from director.drill.machines import GuestNamespace, Machine, MachineSpec, Wire, find_kernel
 from director.drill.places import DrillError, Place
-from director.drill.spec import MEMBER_SYSCTLS, LabSpec, Member
+from director.drill.spec import FIELD_SYSCTLS, MEMBER_SYSCTLS, LabSpec, Member
 from director.errors import SystemLacks
 
 FieldKind = Literal["auto", "host", "machine"]
@@ -57,6 +57,7 @@ class Lab:
         return self.places[name]
 
     def __enter__(self) -> Self:
+        find_kernel()
         need_tools()
         with ExitStack() as stack:
             self._build(stack)
@@ -164,7 +165,9 @@ class Lab:
         lines = []
         for member in self.spec.field:
             # Before it has devices: they start with `default`.
-            places[member.name].set_sysctls(MEMBER_SYSCTLS | congestion | member.sysctls)
+            places[member.name].set_sysctls(
+                MEMBER_SYSCTLS | FIELD_SYSCTLS | congestion | member.sysctls
+            )
             for card, network in enumerate(member.addresses):
                 port = self._plug(bridges, member.name, network)
                 peer = f"peer name eth{card} netns {namespaces[member.name]}"

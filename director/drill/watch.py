@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from director.cli.ask import ask_engine
+from director.ask import ask_engine
 from director.errors import DirectorError
 
 

@@ -25,7 +25,7 @@ async def open_door(path: Path, group: str) -> trio.SocketListener:
 
     Raises SystemLacks when another engine listens there or the directory cannot be written.
     """
-    await _remove_stale(path)
+    _remove_stale(path)
     sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
     try:
         before = os.umask(0o117)
@@ -44,7 +44,7 @@ async def open_door(path: Path, group: str) -> trio.SocketListener:
     return trio.SocketListener(sock)
 
 
-async def _remove_stale(path: Path) -> None:
+def _remove_stale(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))

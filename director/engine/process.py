@@ -50,7 +50,14 @@ async def _main(config: Config, runtime: Path, state_file: Path) -> None:
     news = News()
     reconciler = Reconciler(facts, hands, news)
     workers = Workers(facts, news, snapshot)
-    verbs = Verbs(facts, reconciler, workers, news, remembered, state_file)
+    verbs = Verbs(
+        facts=facts,
+        reconciler=reconciler,
+        workers=workers,
+        news=news,
+        remembered=remembered,
+        state_file=state_file,
+    )
     listeners = (
         (workers_door, workers.converse),
         (view_door, verbs.view),

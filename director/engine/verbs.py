@@ -27,6 +27,7 @@ class Verbs:
 
     def __init__(
         self,
+        *,
         facts: Facts,
         reconciler: Reconciler,
         workers: Workers,

@@ -64,7 +64,10 @@ DIRECTOR = (
     ),
     Setting(VS + "expire_quiescent_template", "1", "persistence must not send clients to weight 0"),
 )
-NAT = (Setting(VS + "nat_icmp_send", "1", "a real server whose flow is unknown here is told so"),)
+# Often advised as 1. But then the kernel drops whatever comes from a NAT real server's port and
+# belongs to no balanced connection, and the answers to our own checks are just that (ip_vs_core.c,
+# ip_vs_out; seen: every check of a NAT destination timed out).
+NAT = (Setting(VS + "nat_icmp_send", "0", "1 would drop the answers to our own health checks"),)
 SYNC = (
     Setting(VS + "sync_retries", "1", "sync messages are not acknowledged: say it twice"),
     Setting(

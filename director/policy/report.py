@@ -1,5 +1,6 @@
 """What `director status` shows, made from facts and the desired state."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -151,27 +152,24 @@ def _refusals(refused: tuple[Refused, ...]) -> tuple[RefusedState, ...]:
 
 
 def _service_findings(services: tuple[ServiceState, ...]) -> list[Finding]:
-    findings = []
-    for service in services:
-        for there in service.destinations:
-            if there.health == "down":
-                findings.append(
-                    Finding(
-                        "warning",
-                        f"{service.name}/{there.real_server}",
-                        f"down: {there.reason} ({there.address})",
-                        f"look at {there.address} on {there.real_server}; "
-                        "it comes back by itself once its check passes",
-                    )
-                )
-        if not service.quorum.met:
-            need = f"{service.quorum.up} up, {service.quorum.need} needed"
-            findings.append(
-                Finding(
-                    "alarm", service.name, f"too few real servers: {need}", "bring real servers up"
-                )
+    return [finding for service in services for finding in _findings_of(service)]
+
+
+def _findings_of(service: ServiceState) -> Iterator[Finding]:
+    for there in service.destinations:
+        if there.health == "down":
+            yield Finding(
+                "warning",
+                f"{service.name}/{there.real_server}",
+                f"down: {there.reason} ({there.address})",
+                f"look at {there.address} on {there.real_server}; "
+                "it comes back by itself once its check passes",
             )
-    return findings
+    if not service.quorum.met:
+        need = f"{service.quorum.up} up, {service.quorum.need} needed"
+        yield Finding(
+            "alarm", service.name, f"too few real servers: {need}", "bring real servers up"
+        )
 
 
 def _router_findings(roles: tuple[Role, ...]) -> list[Finding]:

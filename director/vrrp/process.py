@@ -37,7 +37,6 @@ from director.wire.messages import (
 RECONNECT_EVERY = 0.2
 LOOK_AT_LINKS_EVERY = 0.5
 PATIENCE = 0.5  # seconds, beyond four intervals, that a hand-over waits for the peer
-HAND_OVER_LOOK_EVERY = 0.005
 REALTIME_PRIORITY = 20
 MCL_CURRENT_AND_FUTURE = 3
 
@@ -79,6 +78,7 @@ class Vrrp:
         self._table_ready = trio.Event()
         self._link: Link | None = None
         self._said: tuple[object, ...] = ()
+        self._released: trio.Event | None = None
         self._nursery: trio.Nursery
         self._scopes: list[trio.CancelScope] = []
 
@@ -147,6 +147,8 @@ class Vrrp:
                     continue  # it was stopped while we waited
                 player.turn(trio.current_time())
                 self._say_roles()
+                if self._released and not any(one.state.hold for one in self._players):
+                    self._released.set()
 
     async def _watch_links(self) -> None:
         """An interface that goes down takes its routers out of the race."""
@@ -225,8 +227,9 @@ class Vrrp:
             patience = 4 * player.router.interval + PATIENCE
             player.leave(now, patience=patience, stopping=True)
         self._say_roles()
-        while any(player.state.hold for player in self._players):
-            await trio.sleep(HAND_OVER_LOOK_EVERY)
+        if any(player.state.hold for player in self._players):
+            self._released = trio.Event()
+            await self._released.wait()
 
 
 def _table_stands() -> bool:

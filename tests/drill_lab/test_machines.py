@@ -178,7 +178,7 @@ def test_a_power_cut_leaves_nothing_and_the_machine_returns(machine: Machine) ->
 
     assert [pid for pid in pids if not gone(pid)] == []
     assert not machine.alive
-    assert job.poll() == -signal.SIGKILL
+    assert (job.poll(), job.wait()) == (-signal.SIGKILL, -signal.SIGKILL)
     with pytest.raises(DrillError, match="solo has no power"):
         machine.run(["true"])
 
@@ -189,6 +189,19 @@ def test_a_power_cut_leaves_nothing_and_the_machine_returns(machine: Machine) ->
     assert machine.run(["ls", "/etc/drill-mark"], check=False).status == 2
     machine.shut_down()
     assert not machine.alive
+
+
+@pytest.mark.drill
+def test_a_kernel_that_dies_by_itself_is_noticed(machine: Machine) -> None:
+    """Its job counts as killed, the error shows the console, and it can be booted again."""
+    job = machine.start(["sleep", "60"])
+
+    with pytest.raises(DrillError, match=r"(?s)solo has lost power.*sysrq triggered crash"):
+        machine.write("/proc/sysrq-trigger", "c", mode=0)
+
+    assert job.poll() == -signal.SIGKILL
+    eventually(lambda: not machine.alive, 5.0, "the end of the kernel")
+    machine.cut_power()  # no fault, and nobody else's process
 
 
 @pytest.mark.drill

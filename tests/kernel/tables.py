@@ -15,7 +15,7 @@ from director.model.service import (
     VirtualService,
 )
 
-SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "mh", "dh", "sed", "nq", "fo", "ovf", "lblc", "twos")
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "mh", "dh", "sed", "nq", "fo", "ovf", "lblc")
 FLAGS = {"sh": ("sh-port", "sh-fallback"), "mh": ("mh-port", "mh-fallback")}
 PORTS = st.integers(1, 65535)
 SMALL = st.integers(0, 65535)

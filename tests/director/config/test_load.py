@@ -1,0 +1,509 @@
+# The table of wrong files: each is the right pair with one passage changed, and the comment "#<"
+# in the new passage marks the line where the fault must be told.
+"""Tests of director.config: what is refused, where, and with which mend."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from director.config.load import check_text, file_digest, load, read
+from director.errors import ConfigError, Exit, Fault
+from director.model.address import Prefix
+
+PAIR = (Path(__file__).parent / "pair.toml").read_text()
+MARK = "#<"
+
+TWO_ROUTERS = """\
+[vrrp.web]
+interface = "front"
+vrid = 51
+addresses = ["192.0.2.10", "192.0.2.11", {{ address = "10.0.8.1/24", interface = "servers", advertise = false }}]
+[vrrp.mail]
+interface = "front"
+{rest}
+"""
+ROUTER = PAIR[PAIR.index("[vrrp.web]") : PAIR.index("[real_servers]")]
+
+
+def two_routers(rest: str) -> tuple[str, str]:
+    return ROUTER, TWO_ROUTERS.format(rest=rest)
+
+
+WEB = 'real_servers = ["web1", { server = "web2", weight = 50 }]'
+WEB_KEY = "services.web.real_servers"
+HEALTH = 'kind = "http"\n'
+SYNC_ID = '"ha"\nid = 51\n'
+VRID = "vrid = 51\n"
+VIRTUAL = 'virtual = "192.0.2.10:80"'
+
+WRONG = {
+    # what is wrong: (old passage, new passage, key, fault, mend)
+    # -- shape
+    "unknown key": (WEB, 'wieght = 5 #<\n' + WEB, "services.web.wieght", "is no key here", 'did you mean "weight"?'),
+    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: check, checks, checks_need, drain"),
+    "unknown table": ("[sync]", "[snyc] #<\na = 1\n[sync]", "snyc", "is no key here", 'did you mean "sync"?'),
+    "weight above": (WEB, 'real_servers = [\n"web1",\n{ server = "web2",\n weight = 70000 }] #<', f"{WEB_KEY}[1].weight", "70000 is outside 0..65535", "0..65535"),
+    "weight below": (WEB, "weight = -1 #<\n" + WEB, "services.web.weight", "-1 is outside 0..65535", "0..65535"),
+    "string for a number": (WEB, 'weight = "5" #<\n' + WEB, "services.web.weight", "not a whole number", "write 5, without quotes"),
+    "boolean for a number": (WEB, "weight = true #<\n" + WEB, "services.web.weight", "true is not a whole number", "write a number in 0..65535"),
+    "number for a string": (VIRTUAL, "virtual = 80 #<", "services.web.virtual", "80 is not a string or a list", "write a string or a list"),
+    "table for a string": (VIRTUAL, "virtual = { a = 1 } #<", "services.web.virtual", "a table is not a string", "write a string"),
+    "list for a table": ("[sync]\n", "[[kernel]] #<\n[sync]\n", "kernel", "a list is not a table", "write a table"),
+    "bare number for a duration": ("[sync]\n", "[kernel]\nresync = 2 #<\n[sync]\n", "kernel.resync", "bare number where a duration is meant", 'write "2s"'),
+    "bare number in a union": (WEB, "persistence = 300 #<\n" + WEB, "services.web.persistence", "bare number", 'write "300s"'),
+    "no duration": ('interval = "100ms"', 'interval = "fast" #<', "vrrp.web.interval", "is not a duration", "one number and one unit"),
+    "no duration in a union": (WEB, 'persistence = "long" #<\n' + WEB, "services.web.persistence", "is not a duration", "one unit"),
+    "endless duration": (WEB, f'drain = "{"9" * 400}d" #<\n' + WEB, "services.web.drain", "is not between", "write a duration between"),
+    "mistyped scheduler": (WEB, 'scheduler = "wcl" #<\n' + WEB, "services.web.scheduler", '"wcl" is none of', 'did you mean "wlc"?'),
+    "server missing": (WEB, "real_servers = [{ weight = 5 }] #<", f"{WEB_KEY}[0].server", "server is missing", "add server"),
+    "three thresholds": (SYNC_ID, SYNC_ID + "threshold = [1, 2, 3] #<\n", "sync.threshold", "has 3 values, not 2", "write 2 values"),
+    "huge number": ("[sync]\n", "[kernel.sysctl]\n'net.ipv4.x' = 99999999999999999999 #<\n[sync]\n", 'kernel.sysctl."net.ipv4.x"', "beyond 64 bits", "smaller"),
+    "no device": ('ha = "eth2"', 'ha = "eth 2" #<', "interfaces.ha", "not the name of a network device", "ip link"),
+    # -- not built yet
+    "later key": (WEB, 'slow_start = "30s" #<\n' + WEB, "services.web.slow_start", "slow_start is not built yet", "leave it out; this version does not have it"),
+    "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
+    "later value": (VIRTUAL, VIRTUAL + '\nprotocol = "udp" #<', "services.web.protocol", 'protocol = "udp" is not built yet', "leave it out"),
+    "later number": (VRID, VRID + "version = 2 #<\n", "vrrp.web.version", "version = 2 is not built yet", "leave it out"),
+    "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
+    "later virtual": (VIRTUAL, 'virtual = "@front:80" #<', "services.web.virtual", "is not built yet", "write the addresses"),
+    "IPv6 router": ('  "192.0.2.10",', '  "2001:db8::10", #<\n"192.0.2.10",', "vrrp.web.addresses[0]", "first address is IPv6 is not built yet", "IPv4 address first"),
+    # -- the file itself
+    "format unknown": ("format = 1", "format = 2 #<", "format", "format 2 is not one", "write format = 1"),
+    "format missing": ("format = 1", "#<", "format", "format is missing", "begin the file with format = 1"),
+    "format second": ("format = 1", "include = []\nformat = 1 #<", "format", "not the first key", "begin the file"),
+    # -- nodes and interfaces
+    "no nodes": (PAIR[PAIR.index("[nodes.lb1]") : PAIR.index("[sync]")], "", "nodes", "there are no nodes", "add [nodes.NAME]"),
+    "bad node name": ("[nodes.lb2]", "[nodes.LB2] #<", "nodes.LB2", "is not a name", "a-z"),
+    "bad service name": ("[services.web]", '[services."we b"] #<', 'services."we b"', "is not a name", "begin with a letter"),
+    "host name for an address": ('front = "192.0.2.3"', 'front = "lb2.example.com"', "nodes.lb2.addresses.front", "is not an address", "host names are not looked up"),
+    "unknown role of a node": ("ha = \"10.0.9.3\" }", "hha = \"10.0.9.3\" } #<", "nodes.lb2.addresses.hha", 'no role "hha"', 'did you mean "ha"?'),
+    "unknown role overlaid": ("priority = 100", 'priority = 100\ninterfaces = { rear = "eth9" } #<', "nodes.lb2.interfaces.rear", 'no role "rear"', "front, servers, ha"),
+    "unknown router overlaid": ("priority = 100", "priority = 100\nvrrp.webb = { priority = 9 } #<", "nodes.lb2.vrrp.webb", "no virtual router", 'did you mean "web"?'),
+    "node without an address": ('front = "192.0.2.3", ', "", "nodes.lb2.addresses.front", "needs an address of lb2 on front", "add front ="),
+    "node of the other family": ('front = "192.0.2.3"', 'front = "2001:db8::3"', "nodes.lb2.addresses.front", "sends IPv4 adverts", "IPv4 address"),
+    "one address on two nodes": ('front = "192.0.2.3"', 'front = "192.0.2.2"', "nodes.lb2.addresses.front", "is an address of lb1 already; the other is at director.toml:9", "its own"),
+    "priority of the owner": ("priority = 100", "priority = 255 #<", "nodes.lb2.priority", "255 is outside 1..254", "1..254"),
+    # -- kernel and sync
+    "sync without a role": ('interface = "ha"\nid = 51', "id = 51", "sync.interface", "interface is missing", "role of [interfaces]"),
+    "sync with an unknown role": ('interface = "ha"\nid', 'interface = "haa" #<\nid', "sync.interface", 'no role "haa"', 'did you mean "ha"?'),
+    "sync id": (SYNC_ID, '"ha"\nid = 256 #<\n', "sync.id", "256 is outside 0..255", "0..255"),
+    "sync group": (SYNC_ID, SYNC_ID + 'group = "10.0.0.1" #<\n', "sync.group", "not a multicast address", "224.0.0.81"),
+    "sync threshold": (SYNC_ID, SYNC_ID + "threshold = [5, 3] #<\n", "sync.threshold", "never tells the peer", "[0, 0]"),
+    "sync of a node alone": ('[sync]\ninterface = "ha"\nid = 51\n\n[vrrp', "[nodes.lb1.sync] #<\nid = 3\n[vrrp", "nodes.lb1.sync", "no [sync]", "add [sync]"),
+    "timeout in fractions": ("[sync]\n", '[kernel]\ntimeouts = { tcp = "1.5s" } #<\n[sync]\n', "kernel.timeouts.tcp", "not whole seconds", "whole seconds"),
+    "resync without rest": ("[sync]\n", '[kernel]\nresync = "0s" #<\n[sync]\n', "kernel.resync", "is not between", "100ms"),
+    "sysctl by a path": ("[sync]\n", '[kernel.sysctl]\n"../etc/x" = 1 #<\n[sync]\n', 'kernel.sysctl."../etc/x"', "is not a sysctl", "quotes"),
+    # -- virtual routers
+    "vrid 0": (VRID, "vrid = 0 #<\n", "vrrp.web.vrid", "0 is outside 1..255", "1..255"),
+    "vrid missing": (VRID, "", "vrrp.web.vrid", "vrid is missing", "write vrid"),
+    "router without interface": ('interface = "front"\n', "", "vrrp.web.interface", "interface is missing", "role"),
+    "interval in milliseconds": ('interval = "100ms"', 'interval = "15ms" #<', "vrrp.web.interval", "centiseconds", "multiple of 10ms"),
+    "interval too long": ('interval = "100ms"', 'interval = "41s" #<', "vrrp.web.interval", "is not between", "10ms"),
+    "lease in fractions": (VRID, VRID + 'lease = "2500ms" #<\n', "vrrp.web.lease", "not whole seconds", "whole seconds"),
+    "after and never": (VRID, VRID + 'failback = { when = "never", after = "5s" } #<\n', "vrrp.web.failback.after", "means nothing", "leave after out"),
+    "VIP twice": ('  "192.0.2.10",', '  "192.0.2.10",\n  "192.0.2.10/24", #<', "vrrp.web.addresses[1]", "stands twice", "remove one"),
+    "VIP no address": ('  "192.0.2.10",', '  "192.0.2.10",\n  "192.0.2", #<', "vrrp.web.addresses[1]", "is not an address", "192.0.2.10"),
+    "VIP with a wrong length": ('"192.0.2.11/24"', '"192.0.2.11/33" #<\n', "vrrp.web.addresses[1]", "/33 is not a length", "10.0.8.1/24"),
+    "VIP multicast": ('"192.0.2.11/24"', '"224.0.0.1", "192.0.2.11" #<\n', "vrrp.web.addresses[1]", "cannot be a virtual address", "a host"),
+    "VIP on an unknown interface": ('interface = "servers", adv', 'interface = "serves", adv', "vrrp.web.addresses[2].interface", 'no role "serves"', 'did you mean "servers"?'),
+    "VIP of a node": ('"192.0.2.11/24"', '"192.0.2.11", "192.0.2.3"', "vrrp.web.addresses", "192.0.2.3 is node lb2's own address", "no node owns"),
+    "first VIP not advertised": ('  "192.0.2.10",', '{ address = "192.0.2.10", advertise = false }, #<', "vrrp.web.addresses[0]", "not advertised", "advertised address first"),
+    "VRID twice": (*two_routers('vrid = 51 #<\naddresses = ["192.0.2.20"]'), "vrrp.mail.vrid", "vrid 51 is used twice on eth0; the other is at director.toml:22", "its own"),
+    "VIP in two routers": (*two_routers('vrid = 52\naddresses = ["192.0.2.10"] #<'), "vrrp.mail.addresses", "192.0.2.10 is held by vrrp.web already; the other is at", "one virtual router"),
+    "no addresses": (*two_routers("vrid = 52"), "vrrp.mail.addresses", "addresses is missing", "at least one"),
+    "unicast alone": (PAIR[PAIR.index("[nodes.lb2]") : PAIR.index("[vrrp.web]")] + "[vrrp.web]\n", "[vrrp.web]\nunicast = true #<\n", "vrrp.web.unicast", "no other node", "leave unicast out"),
+    # -- real servers
+    "real server by host name": ('web1 = "10.0.8.11"', 'web1 = "www.example.com" #<', "real_servers.web1", "is not an address", "host names are not looked up"),
+    "real server is a VIP": ('web1 = "10.0.8.11"', 'web1 = "192.0.2.11" #<', "real_servers.web1", "is a VIP of vrrp.web", "its own address".replace("its", "own")[:3]),
+    "real server is a director": ('web1 = "10.0.8.11"', 'web1 = "10.0.8.3" #<', "real_servers.web1", "is node lb2 itself", "real server's own address"),
+    "address of two names": ('web2 = "10.0.8.12"', 'web2 = "10.0.8.11" #<', "real_servers.web2", "is web1 already; the other is at", "one name"),
+    "two of one family": ('web2 = "10.0.8.12"', 'web2 = ["10.0.8.12", "10.0.8.13"] #<', "real_servers.web2[1]", "second address of one family", "two names"),
+    "empty real server": ('web2 = "10.0.8.12"', "web2 = [] #<", "real_servers.web2", "has no address", "write its address"),
+    "named as an address": ('web2 = "10.0.8.12"', 'web2 = "10.0.8.12"\n"10.0.0.9" = "10.0.8.99" #<', 'real_servers."10.0.0.9"', "an address, not a name", "in letters"),
+    # -- services
+    "no virtual": (VIRTUAL, "", "services.web.virtual", "virtual is missing", "IP:PORT"),
+    "virtual without a port": (VIRTUAL, 'virtual = "192.0.2.10" #<', "services.web.virtual", "is not IP:PORT", "192.0.2.10:80"),
+    "virtual by host name": (VIRTUAL, 'virtual = "www.example.com:80" #<', "services.web.virtual", "www.example.com", "host names are not looked up"),
+    "virtual port 0": (VIRTUAL, 'virtual = "192.0.2.10:0" #<', "services.web.virtual", "outside 1..65535", "192.0.2.10:80"),
+    "virtual that nobody holds": (VIRTUAL, 'virtual = ["192.0.2.10:80",\n"192.0.2.99:80"] #<', "services.web.virtual[1]", "no virtual router holds 192.0.2.99", 'held = "elsewhere"'),
+    "virtual twice": ('virtual = "192.0.2.11:443"', 'virtual = "192.0.2.10:80" #<', "services.api.virtual", "tcp/192.0.2.10:80 is a virtual service of web already; the other is at director.toml:46", "keep one"),
+    "virtual twice in one": (VIRTUAL, 'virtual = ["192.0.2.10:80", "192.0.2.10:80"] #<', "services.web.virtual[1]", "of web already", "keep one"),
+    "no real servers": (WEB, "real_servers = [] #<", WEB_KEY, "no real servers", "at least one"),
+    "unknown real server": (WEB, 'real_servers = ["wbe1"] #<', f"{WEB_KEY}[0]", 'no real server is named "wbe1"', 'did you mean "web1"?'),
+    "host name in a pool": (WEB, 'real_servers = ["zzz.example.com:80"] #<', f"{WEB_KEY}[0]", 'no real server is named "zzz.example.com"', "no names are looked up"),
+    "broken address in a pool": (WEB, 'real_servers = ["10.0.8"] #<', f"{WEB_KEY}[0]", 'no real server is named "10.0.8"', "192.0.2.10"),
+    "no real server at all": (WEB, 'real_servers = ["we b"] #<', f"{WEB_KEY}[0]", "is not a real server", '"[IP6]:PORT"'),
+    "port beyond": (WEB, 'real_servers = ["web1:70000"] #<', f"{WEB_KEY}[0]", "is not a real server", "name:port"),
+    "VIP in a pool": (WEB, 'real_servers = ["192.0.2.10"] #<', f"{WEB_KEY}[0]", "is a VIP of vrrp.web", "own address"),
+    "director in a pool": (WEB, 'real_servers = [{ server = "192.0.2.2" }] #<', f"{WEB_KEY}[0].server", "is node lb1 itself", "own address"),
+    "real server twice": (WEB, 'real_servers = ["web1", "web1"] #<', f"{WEB_KEY}[1]", "web1 stands twice", "remove one"),
+    "real server twice by its address": (WEB, 'real_servers = ["web1",\n"10.0.8.11"] #<', f"{WEB_KEY}[1]", "stands twice", "remove one"),
+    "two ports": (WEB, 'real_servers = [{ server = "web1:80", port = 81 }] #<', f"{WEB_KEY}[0].port", "name two ports", "one of the two"),
+    "port differs with dr": (WEB, 'real_servers = ["web1:8080"] #<', f"{WEB_KEY}[0]", "differs from the virtual port, with dr", 'forwarding = "nat"'),
+    "port differs with tun": (WEB, 'forwarding = "tun"\nreal_servers = ["web1:8080"] #<', f"{WEB_KEY}[0]", "with tun", "leave the port out"),
+    "port with several virtual ports": (f"{VIRTUAL}\n{WEB}", 'virtual = ["192.0.2.10:80", "192.0.2.10:81"]\nforwarding = "nat"\nreal_servers = ["web1:8080"] #<', f"{WEB_KEY}[0]", "several virtual ports", "each virtual port"),
+    "thresholds crossed": (WEB, 'real_servers = [{ server = "web1", upper_threshold = 5, lower_threshold = 9 }] #<', f"{WEB_KEY}[0].lower_threshold", "9 is above upper_threshold 5", "not above"),
+    "quorum": (WEB, "quorum = 3 #<\n" + WEB, "services.web.quorum", "quorum 3 is above the 2 real servers", "write 1..2"),
+    "quorum 0": (WEB, "quorum = 0 #<\n" + WEB, "services.web.quorum", "outside 1..", "1..65535"),
+    "member without the family": (WEB, 'real_servers = ["web1", "2001:db8::5"] #<', f"{WEB_KEY}[1]", "no address of the family", "take it out"),
+    "virtual without a family": (VIRTUAL, 'held = "elsewhere"\nvirtual = ["192.0.2.10:80", "[2001:db8::1]:80"] #<', "services.web.virtual[1]", "no real server has an address of the family", "take this virtual"),
+    "flag of another scheduler": (WEB, 'scheduler = "sh"\nscheduler_flags = ["sh-port", "mh-port"] #<\n' + WEB, "services.web.scheduler_flags[1]", "mh-port does not fit scheduler sh", 'scheduler = "mh"'),
+    "tunnel without tun": (WEB, 'tunnel = { type = "ipip" } #<\n' + WEB, "services.web.tunnel", "means nothing with forwarding dr", "leave tunnel out"),
+    "persistence in fractions": (WEB, 'persistence = "1500ms" #<\n' + WEB, "services.web.persistence", "not whole seconds", "whole seconds"),
+    "netmask": (WEB, 'persistence = { timeout = "5m", netmask = 33 } #<\n' + WEB, "services.web.persistence.netmask", "33 is outside 1..32", "1..32"),
+    "held by whom": (WEB, 'held = "us" #<\n' + WEB, "services.web.held", "is none of: elsewhere", "write one of: elsewhere"),
+    # -- checks
+    "check and checks": ('checks = ["health"]', 'checks = ["health"]\ncheck = "health" #<', "services.web.check", "both given", "put all of them into checks"),
+    "unknown check": ('checks = ["health"]', 'checks = ["healht"] #<', "services.web.checks[0]", 'no check is named "healht"', 'did you mean "health"?'),
+    "none beside another": ('checks = ["health"]', 'checks = ["health", "none"] #<', "services.web.checks", "beside other checks", "alone"),
+    "check named none": ("[checks.health]", '[checks.none] #<\nkind = "tcp"\n[checks.health]', "checks.none", "cannot name a check", "rename"),
+    "kind missing": (HEALTH, "", "checks.health.kind", "kind is missing", "tcp, http"),
+    "kind unknown": (HEALTH, 'kind = "htpt" #<\n', "checks.health.kind", '"htpt" is none of: tcp, http', 'did you mean "http"?'),
+    "kind of the wrong type": (HEALTH, "kind = 5 #<\n", "checks.health.kind", "5 is none of", "tcp, http"),
+    "path of a tcp check": ('check = { kind = "tcp" }', 'check = { kind = "tcp", path = "/" } #<', "services.api.check.path", "is no key here", "known here"),
+    "relative path": ('path = "/healthz"', 'path = "healthz" #<', "checks.health.path", "is not a path", "from the root"),
+    "path that splits the request": ('path = "/healthz"', 'path = "/a\\r\\nX: y" #<', "checks.health.path", "is not a path", "without spaces"),
+    "host that splits the request": ('host = "www.example.com"', 'host = "a\\r\\nb" #<', "checks.health.host", "Host header", "without spaces"),
+    "status": ('status = ["200-299"]', 'status = ["200-299",\n"299-200"] #<', "checks.health.status[1]", "not an HTTP status", "200-299"),
+    "status number": ('status = ["200-299"]', "status = 600 #<", "checks.health.status", "not an HTTP status", "200-299"),
+    "check's address": (HEALTH, HEALTH + 'address = "monitor" #<\n', "checks.health.address", "is not an address", "not looked up"),
+    "timeout above interval": (HEALTH, HEALTH + 'timeout = "3s" #<\n', "checks.health.timeout", "timeout 3s is above interval 2s", "not above the interval"),
+    "interval below timeout": (HEALTH, HEALTH + 'interval = "500ms" #<\n', "checks.health.interval", "above interval 0.5s", "not above the interval"),
+    "defaults too slow": ('timeout = "1s"', 'timeout = "10s" #<', "defaults.check.timeout", "above interval", "not above the interval"),
+    "no pace": ('interval = "2s"', 'interval = "0s" #<', "defaults.check.interval", "is not between", "10ms"),
+    "fall 0": (HEALTH, HEALTH + "fall = 0 #<\n", "checks.health.fall", "0 is outside 1..1000", "1..1000"),
+}  # fmt: skip
+
+
+def faults_of(text: str, *, node: str | None = "lb1", host: str = "") -> tuple[Fault, ...]:
+    with pytest.raises(ConfigError) as caught:
+        check_text(text, node=node, host=host)
+    assert caught.value.status is Exit.CONFIG
+    return caught.value.faults
+
+
+@pytest.mark.parametrize(("old", "new", "key", "fault", "mend"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file(old: str, new: str, key: str, fault: str, mend: str) -> None:
+    """One thing is wrong: one fault, at its line and key, with its mend, and no echoes of it."""
+    assert PAIR.count(old) == 1 or old in ('interface = "front"\n', "format = 1")
+    text = PAIR.replace(old, new, 1)
+
+    faults = faults_of(text)
+
+    assert [found.key for found in faults] == [key]
+    assert fault in faults[0].fault
+    assert mend in faults[0].mend
+    assert faults[0].file == "director.toml"
+    if MARK in text:
+        assert faults[0].line == text[: text.index(MARK)].count("\n") + 1
+    else:
+        assert faults[0].line > 0
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """A file with faults in five tables, of shape and of sense, tells all of them by line."""
+    text = (
+        PAIR.replace("priority = 150", "priority = 300")
+        .replace("vrid = 51", "vrid = 0")
+        .replace('web1 = "10.0.8.11"', 'web1 = "x.example"')
+        .replace('path = "/healthz"', 'paht = "/"')
+        .replace('checks = ["health"]', 'checks = ["helth"]\nquorum = 9')
+    )
+
+    faults = faults_of(text, node="lb3")
+
+    assert [(found.key, found.line) for found in faults] == [
+        ("nodes", 8),
+        ("nodes.lb1.priority", 10),
+        ("vrrp.web.vrid", 22),
+        ("real_servers.web1", 31),
+        ("checks.health.paht", 41),
+        ("services.web.checks[0]", 48),
+        ("services.web.quorum", 49),
+    ]
+
+
+NODES = {
+    "by --node": ("lb2", "lb1", "lb2"),
+    "by host name": (None, "lb1", "lb1"),
+    "by short host name": (None, "lb2.example.com", "lb2"),
+}
+
+
+@pytest.mark.parametrize(("node", "host", "want"), NODES.values(), ids=NODES)
+def test_which_node(node: str | None, host: str, want: str) -> None:
+    """`node`, else the host name, else its first label."""
+    assert check_text(PAIR, node=node, host=host).config.node == want
+
+
+@pytest.mark.parametrize(("node", "host"), [("lb3", "lb1"), (None, "elsewhere"), (None, "")])
+def test_no_such_node(node: str | None, host: str) -> None:
+    """Otherwise it refuses and lists the nodes there are; a wrong `node` is not mended by host."""
+    (fault,) = faults_of(PAIR, node=node, host=host)
+
+    assert fault.key == "nodes"
+    assert "lb1, lb2" in fault.mend
+
+
+BROKEN = {
+    "syntax": (b"format = 1\na = [\n", 3, "is not TOML"),
+    "key twice": (b"format = 1\na = 1\na = 2\n", 3, "is not TOML"),
+    "not UTF-8": (b"format = 1\n# \xff\n", 2, "is not UTF-8"),
+    "too deep": (b"format = 1\na = " + b"[" * 5000, 0, "too deeply"),
+    "endless number": (b"format = 1\na = " + b"9" * 5000, 0, "is not TOML"),
+}
+
+
+@pytest.mark.parametrize(("data", "line", "fault"), BROKEN.values(), ids=BROKEN)
+def test_what_is_no_toml(tmp_path: Path, data: bytes, line: int, fault: str) -> None:
+    """The parser's own refusals are faults with a line where it knows one."""
+    path = tmp_path / "director.toml"
+    path.write_bytes(data)
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, node="lb1", host="")
+
+    (found,) = caught.value.faults
+    assert found.line == line
+    assert found.file == str(path)
+    assert fault in found.fault
+    assert found.mend
+
+
+def refusal(path: Path) -> tuple[Fault, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, node="lb1", host="")
+    return caught.value.faults
+
+
+def test_a_missing_or_unreadable_or_huge_file(tmp_path: Path) -> None:
+    """What is not there, is a folder, or is above 64 MiB is refused before it is parsed."""
+    huge = tmp_path / "huge.toml"
+    with huge.open("wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+
+    assert "no such file" in refusal(tmp_path / "none.toml")[0].fault
+    assert "cannot be read" in refusal(tmp_path)[0].fault
+    assert "above 64 MiB" in refusal(huge)[0].fault
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The pair with `include`, and a folder beside it."""
+    (tmp_path / "services.d").mkdir()
+    text = PAIR.replace("format = 1", 'format = 1\ninclude = ["services.d/*.toml"]')
+    (tmp_path / "director.toml").write_text(text)
+    return iter((tmp_path,))
+
+
+MORE = '[services.more]\nvirtual = "192.0.2.10:81"\nreal_servers = ["more1"]\ncheck = "ping"\n'
+REST = '[real_servers]\nmore1 = "10.0.8.31"\n[checks.ping]\nkind = "tcp"\n'
+
+
+def test_includes_are_one_document(folder: Iterator[Path]) -> None:
+    """Files refer to each other whatever their order; the digest is over all, in order."""
+    (path,) = folder
+    (path / "services.d/a.toml").write_text(MORE)
+    (path / "services.d/b.toml").write_text(REST)
+
+    config = load(path / "director.toml", node="lb1", host="")
+
+    assert [service.name for service in config.services] == ["web", "api", "more"]
+    main = (path / "director.toml").read_text()
+    assert config.digest == hashlib.sha256((main + MORE + REST).encode()).hexdigest()
+
+
+def test_a_fault_in_an_include_names_that_file(folder: Iterator[Path]) -> None:
+    """File and line are those of the included text; a broken one does not hide the others."""
+    (path,) = folder
+    (path / "services.d/a.toml").write_text(MORE.replace("check", "# one\nchekc"))
+    (path / "services.d/b.toml").write_text(REST + "[kernel]\n")
+    (path / "services.d/c.toml").write_text("=")
+
+    faults = refusal(path / "director.toml")
+
+    told = [(Path(found.file).name, found.line, found.key) for found in faults]
+    assert told == [
+        ("c.toml", 1, ""),
+        ("a.toml", 5, "services.more.chekc"),
+        ("b.toml", 5, "kernel"),
+    ]
+
+
+def test_a_name_in_two_files(folder: Iterator[Path]) -> None:
+    """Both places are told."""
+    (path,) = folder
+    (path / "services.d/a.toml").write_text('\n[checks.health]\nkind = "tcp"\n')
+
+    (fault,) = refusal(path / "director.toml")
+
+    assert Path(fault.file).name == "a.toml"
+    assert fault.line == 2
+    assert fault.fault.endswith(f"the other is at {path}/director.toml:40")
+
+
+INCLUDES = {
+    "nothing": ("gone.d/*.toml", "matches no file"),
+    "itself": ("*.toml", "includes this file itself"),
+    "elsewhere": ("/etc/*.toml", "is not beside the file"),
+    "above": ("../*.toml", "is not beside the file"),
+    "empty": ("", "is not beside the file"),
+    "a bad pattern": ("a**b/*.toml", "pattern"),
+    "a zero byte": ("a\\u0000b/x.toml", "matches no file"),
+}
+
+
+@pytest.mark.parametrize(("pattern", "fault"), INCLUDES.values(), ids=INCLUDES)
+def test_a_wrong_include(tmp_path: Path, pattern: str, fault: str) -> None:
+    """A pattern that fits nothing, or this file, is told at its line."""
+    path = tmp_path / "director.toml"
+    path.write_text(PAIR.replace("format = 1", f'format = 1\ninclude = ["{pattern}"]'))
+
+    (found,) = refusal(path)
+
+    assert (found.line, found.key) == (2, "include[0]")
+    assert fault in found.fault
+
+
+def test_secrets_that_others_can_read(tmp_path: Path) -> None:
+    """Missing or open secrets are told, beside the fault that their tables are not built yet."""
+    key, path = tmp_path / "link.key", tmp_path / "director.toml"
+    key.write_text("secret")
+    key.chmod(0o644)
+    path.write_text(f'{PAIR}\n[link]\nkey_file = "{key}"\n[api]\ntoken_file = "/nonexistent/x"\n')
+
+    faults = {found.key: found for found in refusal(path)}
+
+    assert set(faults) == {"link", "link.key_file", "api", "api.token_file"}
+    assert "can be read by others (mode 0644)" in faults["link.key_file"].fault
+    assert faults["link.key_file"].mend == f"chmod 0640 {key}"
+    assert "No such file" in faults["api.token_file"].fault
+
+    key.chmod(0o640)
+    path.write_text(f'{PAIR}\n[link]\nkey_file = "{key}"\n')
+    assert [found.key for found in refusal(path)] == ["link"]
+
+
+def test_nat_without_a_gateway_is_a_warning() -> None:
+    """The file is taken, and the warning has line, key and mend."""
+    text = PAIR.replace(
+        '{ address = "10.0.8.1/24", interface = "servers", advertise = false },', ""
+    )
+
+    (warning,) = check_text(text, node="lb1").warnings
+
+    assert warning.key == "services.api.forwarding"
+    assert text.splitlines()[warning.line - 1] == 'forwarding = "nat"'
+    assert "advertise = false" in warning.mend
+
+
+NETWORKS = {
+    "inside": ({"eth0": [Prefix("192.0.2.2", 24)]}, None),
+    "outside": ({"eth0": [Prefix("198.51.100.2", 24)]}, 25),
+    "a host prefix is no network": ({"eth0": [Prefix("192.0.2.10", 32)]}, 25),
+    "no network at all": ({"eth0": []}, 25),
+    "a device that is not there": ({}, None),
+}
+
+
+@pytest.mark.parametrize(("networks", "line"), NETWORKS.values(), ids=NETWORKS)
+def test_networks(networks: dict[str, list[Prefix]], line: int | None) -> None:
+    """A VIP without a length has to be in a network of its interface; one with a length need not."""
+    faults = check_text(PAIR, node="lb1").check_networks(networks)
+
+    assert [found.line for found in faults] == ([] if line is None else [line])
+    assert all('as in "192.0.2.10/32"' in found.mend for found in faults)
+
+
+def test_the_digest_of_one_file_is_its_sha256(tmp_path: Path) -> None:
+    """What `sha256sum` says; `read` and `load` agree."""
+    path = tmp_path / "director.toml"
+    path.write_text(PAIR)
+
+    assert load(path, node="lb1", host="").digest == hashlib.sha256(PAIR.encode()).hexdigest()
+    assert read(path, node="lb1", host="").config == load(path, node="lb1", host="")
+    assert file_digest([b"a", b"b"]) == hashlib.sha256(b"ab").hexdigest()
+
+
+LINES = st.sampled_from(PAIR.splitlines())
+WORDS = st.sampled_from(
+    [
+        *(
+            "=",
+            "[",
+            "]",
+            "{",
+            "}",
+            '"',
+            "'",
+            ".",
+            ",",
+            "\n",
+            "1",
+            "true",
+            "-1",
+            "2s",
+            "[[",
+            "]]",
+            "#",
+        ),
+        *("services", "web", "checks", "vrrp", "nodes", "lb1", "kernel", "sync", "link", "virtual"),
+        *(
+            "1.5",
+            "1979-05-27",
+            "nan",
+            "0x10",
+            '""',
+            "@a:1",
+            "::1",
+            "real_servers",
+            "defaults",
+            "[]",
+        ),
+    ]
+)
+VALUES = st.recursive(
+    st.sampled_from(['"x"', "5", "-1", "true", "1.5", "1979-05-27", "inf", '""', '"2s"', '"a:1"']),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | inner.map(lambda item: f"{{ server = {item}, kind = {item}, address = {item} }}")
+    ),
+    max_leaves=4,
+)
+
+
+def only_config_errors(tmp: Path, data: bytes) -> None:
+    tmp.write_bytes(data)
+    faults: tuple[Fault, ...] = ()
+    try:
+        load(tmp, node="lb1", host="")
+    except ConfigError as error:
+        faults = error.faults
+    assert all(found.mend and found.fault for found in faults)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("arbitrary") / "director.toml"
+
+
+@given(data=st.binary() | st.text().map(str.encode) | st.lists(WORDS).map(" ".join).map(str.encode))
+def test_arbitrary_text_is_refused_and_never_crashes(scratch: Path, data: bytes) -> None:
+    """`load` raises nothing but ConfigError, and every fault has a mend."""
+    only_config_errors(scratch, data)
+
+
+@given(data=st.data())
+def test_a_right_file_with_values_exchanged(scratch: Path, data: st.DataObject) -> None:
+    """The same with right keys and wrong values: any line may get any other value, or go."""
+    lines = PAIR.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        key, equals, _ = lines[at].partition(" = ")
+        value = data.draw(VALUES)
+        lines[at] = f"{key} = {value}" if equals else data.draw(LINES)
+    only_config_errors(scratch, "\n".join(lines).encode())

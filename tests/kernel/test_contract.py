@@ -1,0 +1,439 @@
+# What we rely on a kernel to do, as one set of cases for the real one and for tests/fakes/kernel.py.
+#
+# The real ones run in a test machine, all in one kernel: each case leaves it as it was. Tables are
+# small, for deleted destinations stay in the kernel's trash list for minutes and slow every add.
+"""The kernel and its fake behave alike."""
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as given_settings
+
+from director.kernel.hands import Hands, KernelHands, finish
+from director.model.address import Endpoint, Family
+from director.model.config import SyncSettings
+from director.model.ops import (
+    AddDestination,
+    AddService,
+    DeleteDestination,
+    DeleteService,
+    Op,
+    Refused,
+    SetDestination,
+    SetService,
+    SetSysctl,
+    SetTimeouts,
+    StartSync,
+    StopSync,
+    show,
+)
+from director.model.pool import Place
+from director.model.service import (
+    Counters,
+    Destination,
+    Forwarding,
+    Persistence,
+    Protocol,
+    ServiceKey,
+    ServiceSettings,
+    Table,
+    Tunnel,
+    VirtualService,
+)
+from tests.fakes.kernel import FakeKernel
+from tests.kernel.tables import tables
+
+WEB = ServiceKey(Family.IPV4, Protocol.TCP, "192.0.2.10", 80)
+OTHER = ServiceKey(Family.IPV4, Protocol.TCP, "192.0.2.11", 80)
+DNS6 = ServiceKey(Family.IPV6, Protocol.UDP, "2001:db8::10", 53)
+MARKED = ServiceKey(Family.IPV4, mark=0x4000_0001)
+MARKED6 = ServiceKey(Family.IPV6, mark=0x4000_0001)
+ONE, TWO = Endpoint("10.0.8.11", 80), Endpoint("10.0.8.12", 80)
+SIX = Endpoint("2001:db8:8::11", 80)
+WLC = ServiceSettings("wlc")
+PLAIN = Destination(weight=100)
+IPIP = Destination(forwarding=Forwarding.TUN)
+IPIP_THERE = Destination(forwarding=Forwarding.TUN, tunnel=Tunnel())
+LO = SyncSettings(interface="lo", id=51)
+THRESHOLD = "net.ipv4.vs.sync_threshold"
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.kernel)])
+def hands(request: pytest.FixtureRequest) -> Iterator[Hands]:
+    """A kernel that has nothing of the case in it, before and after."""
+    kernel: Hands = FakeKernel() if request.param == "fake" else KernelHands()
+    before = kernel.observe((THRESHOLD,))
+    yield kernel
+    clear(kernel)
+    kernel.apply([SetTimeouts(*before.timeouts), SetSysctl(THRESHOLD, before.sysctls[THRESHOLD])])
+    assert kernel.observe((THRESHOLD,)) == before
+    if isinstance(kernel, KernelHands):
+        kernel.close()
+
+
+def clear(kernel: Hands) -> None:
+    there = kernel.observe()
+    left: list[Op] = [StopSync(role) for role in there.sync]
+    left += [DeleteService(key) for key in there.table]
+    assert kernel.apply(left) == []
+
+
+def build(table: Table) -> list[Op]:
+    """All that makes this table out of an empty one."""
+    ops: list[Op] = []
+    for key, service in table.items():
+        ops.append(AddService(key, service.settings))
+        ops += [AddDestination(key, at, there) for at, there in service.destinations.items()]
+    return ops
+
+
+# What the kernel refuses: what was done before, the op, the errno.
+REFUSALS: dict[str, tuple[list[Op], Op, int]] = {
+    "a service twice": ([AddService(WEB, WLC)], AddService(WEB, WLC), errno.EEXIST),
+    "set a service that is not there": ([], SetService(WEB, WLC), errno.ESRCH),
+    "delete a service that is not there": ([], DeleteService(WEB), errno.ESRCH),
+    "an unknown scheduler": ([], AddService(WEB, ServiceSettings("nosuch")), errno.ENOENT),
+    "change to an unknown scheduler": (
+        [AddService(WEB, WLC)],
+        SetService(WEB, ServiceSettings("nosuch")),
+        errno.ENOENT,
+    ),
+    "an unknown persistence engine": (
+        [],
+        AddService(WEB, ServiceSettings("rr", persistence=Persistence(60, 32, "nosuch"))),
+        errno.ENOENT,
+    ),
+    "an IPv6 client network of /0": (
+        [],
+        AddService(DNS6, ServiceSettings("rr", persistence=Persistence(60, 0))),
+        errno.EINVAL,
+    ),
+    "a destination without its service": ([], AddDestination(WEB, ONE, PLAIN), errno.ESRCH),
+    "a destination twice": (
+        [AddService(WEB, WLC), AddDestination(WEB, ONE, PLAIN)],
+        AddDestination(WEB, ONE, PLAIN),
+        errno.EEXIST,
+    ),
+    "set a destination that is not there": (
+        [AddService(WEB, WLC)],
+        SetDestination(WEB, ONE, PLAIN),
+        errno.ENOENT,
+    ),
+    "delete a destination that is not there": (
+        [AddService(WEB, WLC), AddDestination(WEB, ONE, PLAIN)],
+        DeleteDestination(WEB, TWO),
+        errno.ENOENT,
+    ),
+    "a negative weight": (
+        [AddService(WEB, WLC)],
+        AddDestination(WEB, ONE, Destination(weight=-1)),
+        errno.ERANGE,
+    ),
+    "a lower threshold above the upper": (
+        [AddService(WEB, WLC)],
+        AddDestination(WEB, ONE, Destination(lower_threshold=2, upper_threshold=1)),
+        errno.ERANGE,
+    ),
+    "a lower threshold without an upper": (
+        [AddService(WEB, WLC)],
+        AddDestination(WEB, ONE, Destination(lower_threshold=1)),
+        errno.ERANGE,
+    ),
+    "a GUE tunnel without a port": (
+        [AddService(WEB, WLC)],
+        AddDestination(WEB, ONE, Destination(forwarding=Forwarding.TUN, tunnel=Tunnel("gue"))),
+        errno.EINVAL,
+    ),
+    "the other family without a tunnel": (
+        [AddService(WEB, WLC)],
+        AddDestination(WEB, SIX, PLAIN),
+        errno.EINVAL,
+    ),
+    "the other family while a sync daemon runs": (
+        [AddService(WEB, WLC), StartSync("backup", LO)],
+        AddDestination(WEB, SIX, IPIP),
+        errno.EINVAL,
+    ),
+    "a sync daemon while there is the other family": (
+        [AddService(WEB, WLC), AddDestination(WEB, SIX, IPIP)],
+        StartSync("backup", LO),
+        errno.EINVAL,
+    ),
+    "a sync daemon twice": ([StartSync("master", LO)], StartSync("master", LO), errno.EEXIST),
+    "a sync daemon that does not run": ([StartSync("master", LO)], StopSync("backup"), errno.ESRCH),
+    "a sync daemon on no interface": (
+        [],
+        StartSync("master", SyncSettings(interface="nosuch0")),
+        errno.ENODEV,
+    ),
+    "a sysctl that is not there": ([], SetSysctl("net.ipv4.vs.nosuch", "1"), errno.ENOENT),
+}
+
+
+@pytest.mark.parametrize(("before", "op", "code"), REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_is_a_value_and_changes_nothing(
+    hands: Hands, before: list[Op], op: Op, code: int
+) -> None:
+    """
+    What cannot be is refused with the kernel's errno and the very op; all stays as it was.
+    """
+    assert hands.apply(before) == []
+    there = hands.observe()
+
+    refused = hands.apply([op])
+
+    assert [(one.errno, one.op is op) for one in refused] == [(code, True)], show(op)
+    assert hands.observe() == there
+
+
+def test_a_refusal_does_not_stop_the_rest_of_a_batch(hands: Hands) -> None:
+    """
+    Each refused op of a batch is named, and those between and after them are done.
+    """
+    ops: list[Op] = [
+        AddDestination(WEB, ONE, PLAIN),
+        AddService(WEB, WLC),
+        AddDestination(WEB, ONE, PLAIN),
+        AddDestination(WEB, ONE, PLAIN),
+        AddDestination(WEB, TWO, PLAIN),
+    ]
+
+    refused = hands.apply(ops)
+
+    assert refused == [Refused(ops[0], errno.ESRCH), Refused(ops[3], errno.EEXIST)]
+    assert hands.observe().table == {WEB: VirtualService(WLC, {ONE: PLAIN, TWO: PLAIN})}
+
+
+ROUND_TRIPS: dict[str, tuple[ServiceKey, ServiceSettings, Endpoint, Destination]] = {
+    "direct route": (WEB, WLC, ONE, PLAIN),
+    "quiesced": (WEB, WLC, ONE, Destination(weight=0)),
+    "the heaviest": (WEB, WLC, ONE, Destination(weight=65535)),
+    "NAT to another port": (
+        WEB,
+        ServiceSettings("wrr"),
+        Endpoint("10.0.8.11", 8080),
+        Destination(forwarding=Forwarding.NAT),
+    ),
+    "IPIP": (WEB, WLC, ONE, IPIP_THERE),
+    "GUE": (
+        WEB,
+        WLC,
+        ONE,
+        Destination(forwarding=Forwarding.TUN, tunnel=Tunnel("gue", 6080, checksum=True)),
+    ),
+    "GRE": (WEB, WLC, ONE, Destination(forwarding=Forwarding.TUN, tunnel=Tunnel("gre"))),
+    "thresholds": (WEB, WLC, ONE, Destination(upper_threshold=1000, lower_threshold=800)),
+    "an IPv6 tunnel in an IPv4 service": (WEB, WLC, SIX, IPIP_THERE),
+    "IPv6, one-packet": (
+        DNS6,
+        ServiceSettings("rr", one_packet=True),
+        Endpoint("2001:db8:8::1", 53),
+        PLAIN,
+    ),
+    "IPv6, persistent by /64": (
+        DNS6,
+        ServiceSettings("wlc", persistence=Persistence(360, 64)),
+        SIX,
+        PLAIN,
+    ),
+    "persistent by /24": (
+        WEB,
+        ServiceSettings("sh", frozenset({"sh-port"}), Persistence(300, 24)),
+        ONE,
+        PLAIN,
+    ),
+    "both flags of mh": (
+        WEB,
+        ServiceSettings("mh", frozenset({"mh-port", "mh-fallback"})),
+        ONE,
+        PLAIN,
+    ),
+    "a mark": (MARKED, WLC, Endpoint("10.0.8.11", 0), PLAIN),
+    "a mark of IPv6": (MARKED6, WLC, Endpoint("2001:db8:8::1", 0), PLAIN),
+    "no scheduler": (WEB, ServiceSettings("none"), ONE, PLAIN),
+    "SCTP": (ServiceKey(Family.IPV4, Protocol.SCTP, "192.0.2.10", 80), WLC, ONE, PLAIN),
+    "any port": (
+        ServiceKey(Family.IPV4, Protocol.TCP, "192.0.2.10", 0),
+        ServiceSettings("rr", persistence=Persistence(60, 32)),
+        Endpoint("10.0.8.11", 0),
+        PLAIN,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "settings", "endpoint", "destination"), ROUND_TRIPS.values(), ids=ROUND_TRIPS
+)
+def test_what_is_added_is_there(
+    hands: Hands,
+    key: ServiceKey,
+    settings: ServiceSettings,
+    endpoint: Endpoint,
+    destination: Destination,
+) -> None:
+    """
+    A service and a destination read back as they were given, with counters that start at 0.
+    """
+    table = {key: VirtualService(settings, {endpoint: destination})}
+
+    assert hands.apply(build(table)) == []
+
+    observed = hands.observe()
+    assert observed.table == table
+    assert observed.counters == {Place(key, endpoint): Counters()}
+
+
+def test_a_tunnel_always_reads_back_as_one(hands: Hands) -> None:
+    """
+    A tun destination that was given no tunnel has the plain one, Tunnel().
+    """
+    hands.apply([AddService(WEB, WLC), AddDestination(WEB, ONE, IPIP)])
+
+    assert hands.observe().table[WEB].destinations == {ONE: IPIP_THERE}
+
+
+def test_a_service_is_changed_in_place(hands: Hands) -> None:
+    """
+    SetService changes scheduler, flags and persistence, also back to none, and keeps destinations.
+    """
+    rich = ServiceSettings("sh", frozenset({"sh-port", "sh-fallback"}), Persistence(300, 24), True)
+    hands.apply([AddService(WEB, rich), AddDestination(WEB, ONE, PLAIN)])
+
+    assert hands.apply([SetService(WEB, WLC)]) == []
+    bare = hands.observe().table[WEB]
+    assert hands.apply([SetService(WEB, rich)]) == []
+
+    assert bare == VirtualService(WLC, {ONE: PLAIN})
+    assert hands.observe().table[WEB] == VirtualService(rich, {ONE: PLAIN})
+
+
+def test_a_destination_is_changed_in_place(hands: Hands) -> None:
+    """
+    SetDestination changes all of a destination, also its tunnel away, and no other one.
+    """
+    tunnelled = Destination(weight=5, forwarding=Forwarding.TUN, tunnel=Tunnel("gue", 6080))
+    hands.apply(build({WEB: VirtualService(WLC, {ONE: tunnelled, TWO: PLAIN})}))
+
+    assert hands.apply([SetDestination(WEB, ONE, Destination(weight=0))]) == []
+
+    assert hands.observe().table[WEB].destinations == {ONE: Destination(weight=0), TWO: PLAIN}
+
+
+def test_deleting_a_service_takes_its_destinations_and_no_others(hands: Hands) -> None:
+    """
+    DeleteService and DeleteDestination remove what they name.
+    """
+    both = {ONE: PLAIN, TWO: PLAIN}
+    hands.apply(build({WEB: VirtualService(WLC, both), OTHER: VirtualService(WLC, both)}))
+
+    assert hands.apply([DeleteService(WEB), DeleteDestination(OTHER, ONE)]) == []
+
+    assert hands.observe().table == {OTHER: VirtualService(WLC, {TWO: PLAIN})}
+
+
+def test_marks_of_the_two_families_are_two_services(hands: Hands) -> None:
+    """
+    One mark in IPv4 and in IPv6 names two services.
+    """
+    table = {MARKED: VirtualService(WLC, {}), MARKED6: VirtualService(WLC, {})}
+
+    assert hands.apply(build(table)) == []
+
+    assert hands.observe().table == table
+
+
+def test_both_sync_daemons_run_together(hands: Hands) -> None:
+    """
+    Master and backup run at once, each with its own settings; stopping one leaves the other.
+    """
+    backup = SyncSettings(interface="lo", id=52, port=9000, ttl=3, maxlen=1400, group="224.0.0.99")
+
+    assert hands.apply([StartSync("master", LO), StartSync("backup", backup)]) == []
+    running = hands.observe().sync
+    assert hands.apply([StopSync("master")]) == []
+
+    assert running["backup"] == backup
+    master = running["master"]
+    assert (master.interface, master.id, master.group, master.port, master.ttl) == (
+        *("lo", 51, "224.0.0.81"),
+        *(8848, 1),
+    )
+    assert hands.observe().sync == {"backup": backup}
+
+
+def test_a_sync_daemon_stops_before_it_ever_ran(hands: Hands) -> None:
+    """
+    Started and stopped in one breath: it is gone, nothing is refused, nothing hangs.
+    """
+    for _ in range(5):
+        assert hands.apply([StartSync("master", LO), StopSync("master")]) == []
+
+        assert hands.observe().sync == {}
+
+
+def test_timeouts_of_0_leave_what_is_there(hands: Hands) -> None:
+    """
+    Only the timeouts that are given change.
+    """
+    _, tcp_fin, udp = hands.observe().timeouts
+
+    assert hands.apply([SetTimeouts(tcp=600)]) == []
+
+    assert hands.observe().timeouts == (600, tcp_fin, udp)
+
+
+def test_a_sysctl_is_compared_with_single_spaces(hands: Hands) -> None:
+    """
+    What was written reads back as it was written; what is not there is not among what was read.
+    """
+    assert hands.apply([SetSysctl(THRESHOLD, "0 0")]) == []
+
+    assert hands.observe((THRESHOLD, "net.ipv4.vs.nosuch")).sysctls == {THRESHOLD: "0 0"}
+
+
+def test_order_is_kept_across_kinds(hands: Hands) -> None:
+    """
+    An op that is not about the table is done between those before and those after it.
+    """
+    mixed = AddDestination(WEB, SIX, IPIP)
+    ops: list[Op] = [AddService(WEB, WLC), StartSync("backup", LO), mixed]
+    ops += [StopSync("backup"), mixed]
+
+    refused = hands.apply(ops)
+
+    assert [one.errno for one in refused] == [errno.EINVAL]
+    assert set(hands.observe().table[WEB].destinations) == {SIX}
+
+
+def test_applying_and_observing_stop_between_batches(hands: Hands) -> None:
+    """
+    A loop that has other duties gets its turn at least every 128 operations and every service.
+    """
+    ops: list[Op] = [AddService(WEB, WLC), AddService(OTHER, WLC)]
+    ops += [SetDestination(WEB, ONE, PLAIN) for _ in range(254)]
+
+    sizes = [len(refused) for refused in hands.apply_batches(ops)]
+
+    assert sizes == [126, 128]
+    assert sum(1 for _ in hands.observing()) >= 2
+    assert finish(hands.observing()) == hands.observe()
+
+
+@given_settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(table=tables())
+def test_a_random_table_reads_back(hands: Hands, table: Table) -> None:
+    """
+    Whatever table is built, the same is read.
+    """
+    try:
+        refused = hands.apply(build(table))
+        observed = hands.observe()
+    finally:
+        clear(hands)
+
+    assert refused == []
+    assert observed.table == table

@@ -1,0 +1,171 @@
+"""The main job on a real pair: what clients see while things die, move and return."""
+
+import json
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from director.drill import faults, steps
+from director.drill.clients import Requests
+from director.drill.stage import VIP, Stage
+
+pytestmark = pytest.mark.drill
+
+PSS_MAX_MIB = 150
+
+
+def test_a_steady_pair_loses_nothing(stage: Stage) -> None:
+    """Nothing happens, nothing is lost, every real server has its share."""
+    result = steps.steady(stage)
+
+    assert result.faults == ()
+    assert result.sent > 100
+
+
+def test_a_dead_real_server_gets_no_new_connection(stage: Stage) -> None:
+    """
+    Weight 0 in the kernel within fall * interval + timeout, nothing new goes there after; it
+    returns by itself and gets its share again.
+    """
+    dies = steps.real_server_dies(stage)
+    returns = steps.real_server_returns(stage)
+
+    assert dies.faults == ()
+    assert returns.faults == ()
+    assert returns.lost == 0
+
+
+def test_a_quiesced_real_server_keeps_its_connections(stage: Stage) -> None:
+    """Maintenance: no new connections, none of the old is lost, and it is undone."""
+    result = steps.quiesce(stage)
+
+    assert result.faults == ()
+    assert (result.lost, result.kept) == (0, result.held)
+
+
+def test_a_hand_over_loses_nothing(stage: Stage) -> None:
+    """`director failover --wait`: no request fails, no connection breaks."""
+    result = steps.hand_over(stage)
+
+    assert result.faults == ()
+    assert (result.lost, result.kept) == (0, result.held)
+
+
+def test_a_clean_stop_loses_nothing(stage: Stage) -> None:
+    """SIGTERM to the active director: the peer is active before the VIPs leave."""
+    node = stage.active()
+
+    result = steps.clean_stop(stage)
+    node.start()
+
+    assert result.faults == ()
+    assert (result.lost, result.kept) == (0, result.held)
+
+
+def test_a_power_cut_keeps_mature_connections(stage: Stage) -> None:
+    """
+    The VIP answers from the peer within 3 * interval + skew + 100 ms; connections of 5 s and more
+    go on; the dead director returns as backup and disturbs nobody.
+    """
+    cut = steps.power_cut(stage)
+    returns = steps.power_returns(stage)
+
+    assert cut.faults == ()
+    assert cut.kept == cut.held == 20
+    assert returns.faults == ()
+
+
+def test_nat_answers_through_the_director(stage: Stage) -> None:
+    """The service with other ports on its real server, by NAT, before and after a hand-over."""
+    requests = Requests(stage.client, VIP, 8080)
+    try:
+        requests.wait_for(20)
+        before = requests.snapshot()
+        steps.hand_over(stage)
+        tally = requests.between(before, requests.snapshot())
+    finally:
+        requests.stop()
+
+    assert tally.failed == 0
+    assert set(tally.servers) == {"app1"}
+
+
+def test_a_killed_engine_takes_no_capacity_along(stage: Stage) -> None:
+    """SIGKILL of the active director's engine: the table stands, the next engine adopts it."""
+    node = stage.active()
+    before = stage.requests.snapshot()
+    state = node.state()
+    assert state is not None
+    pid = stage.pid_of(node, "engine")
+
+    node.place.run(["kill", "-KILL", str(pid)])
+    stage.wait_for("another engine", lambda: stage.pid_of(node, "engine") not in (None, pid), 15.0)
+    stage.settle()
+    tally = stage.requests.between(before, stage.requests.snapshot())
+
+    assert tally.failed == 0
+    assert stage.active() is node
+
+
+def test_a_killed_director_loses_its_vip_by_itself(stage: Stage) -> None:
+    """
+    SIGKILL of every process of the active director, kernel alive: the peer is active first, then
+    the lease ends and the VIP leaves the dead one.
+    """
+    node = stage.active()
+    peer = stage.other(node)
+
+    faults.kill(node.up)
+    for name in ("vrrp", "engine", "checks"):
+        node.place.run(["kill", "-KILL", str(stage.pid_of(node, name))])
+    stage.wait_for("the peer is active", peer.is_active, 5.0)
+    assert VIP in node.place.run(["ip", "-br", "addr"]).stdout
+    stage.wait_for(
+        "the lease ends", lambda: VIP not in node.place.run(["ip", "-br", "addr"]).stdout, 3.0
+    )
+    node.start()
+
+
+def test_status_says_what_is_there(stage: Stage) -> None:
+    """For a person one screen, for a program the contract's shape; exit 0 when all is well."""
+    node = stage.active()
+
+    text = node.command("status")
+    state = json.loads(node.command("status", "--json"))
+
+    assert text.startswith(f"{node.name}: well")
+    assert "web1" in text
+    assert state["format"] == 1
+    assert state["well"] is True
+    assert state["virtual_routers"][0]["role"] == "active"
+    web = next(one for one in state["services"] if one["name"] == "web")
+    assert [one["weight"]["kernel"] for one in web["destinations"]] == [100, 100, 100]
+
+
+def test_one_director_is_small(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    """All processes of an idle director, shared pages counted once: 150 MiB at most."""
+    node = stage.other(stage.active())
+
+    sizes = stage.sizes(node)
+
+    for name, size in sizes.items():
+        record_property(f"pss_mib_{name}", round(size, 1))
+    print({name: round(size, 1) for name, size in sizes.items()})
+    assert set(sizes) >= {"up", "engine", "vrrp", "checks"}
+    assert sum(sizes.values()) <= PSS_MAX_MIB
+
+
+def test_a_stopped_director_can_be_stopped_again(stage: Stage) -> None:
+    """SIGTERM to the backup changes nothing for anybody."""
+    node = stage.other(stage.active())
+    before = stage.requests.snapshot()
+
+    node.stop(signal.SIGTERM)
+    assert node.up.wait() == 0
+    node.start()
+    stage.settle()
+
+    assert stage.requests.between(before, stage.requests.snapshot()).failed == 0
