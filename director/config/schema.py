@@ -23,6 +23,7 @@ DurationOr = Annotated[str, Meta(extra={"kind": "duration"})]
 Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"kind": "path"})]
 HostHeader = Annotated[str, Meta(pattern=r"^[!-~]+$", extra={"kind": "host"})]
 Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"})]
+Status = Annotated[int, Meta(ge=100, le=599)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Weight = Annotated[int, Meta(ge=0, le=65535)]
 Priority = Annotated[int, Meta(ge=1, le=254)]
@@ -124,7 +125,7 @@ class KernelTable(Table, frozen=True):
     resync: DurationOr = "auto"
     min_resync: Annotated[Literal["0s"], Meta(extra={"later": ["*"]})] = "0s"
     timeouts: TimeoutsTable = TimeoutsTable()
-    sysctl: dict[str, int | str] = {}
+    sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
     mark_base: Later = None
 
 
@@ -159,7 +160,7 @@ class HttpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="http"):
 
     path: Path = "/"
     host: HostHeader | UnsetType = UNSET
-    status: int | str | list[int | str] | UnsetType = UNSET
+    status: Status | str | list[Status | str] | UnsetType = UNSET
     method: Later = None
     headers: Later = None
     body: Later = None

@@ -51,6 +51,8 @@ def show(value: object) -> str:
     match value:
         case bool():
             text = "true" if value else "false"
+        case int() if abs(value) >= 2**64:
+            text = "a number beyond 64 bits"  # Python refuses to spell very long ones
         case str():
             text = f'"{value}"'
         case dict():
@@ -171,10 +173,7 @@ def _fit_literal(
 def _fit_int(node: mi.IntType, raw: int, key: Key, found: Findings) -> object:
     low, high = node.ge, node.le
     if low is not None and high is not None and not low <= raw <= high:
-        found.add(key, f"{raw} is outside {low}..{high}", f"write a number in {low}..{high}")
-        return MISFIT
-    if low is None and not -(2**63) <= raw < 2**63:
-        found.add(key, "is a number beyond 64 bits", "write a smaller number")
+        found.add(key, f"{show(raw)} is outside {low}..{high}", f"write a number in {low}..{high}")
         return MISFIT
     return raw
 
@@ -259,7 +258,8 @@ def _noun(node: mi.Type) -> str:
 def _wrong_type(node: mi.Type, raw: object, key: Key, found: Findings, kind: str) -> None:
     noun = _noun(node)
     if kind == "duration" and isinstance(raw, int | float) and not isinstance(raw, bool):
-        found.add(key, f"{raw} is a bare number where a duration is meant", f'write "{raw}s"')
+        fault = f"{show(raw)} is a bare number where a duration is meant"
+        found.add(key, fault, f'write "{show(raw)}s"')
     elif isinstance(node, mi.StrType) and isinstance(raw, int | float):
         found.add(key, f"{show(raw)} is not {noun}", f'put it in quotes: write "{show(raw)}"')
     elif isinstance(node, mi.IntType) and isinstance(raw, str) and raw.isdecimal():

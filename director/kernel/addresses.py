@@ -9,8 +9,8 @@
 # What one does not expect:
 # - NLM_F_REPLACE on an address that is there changes its lifetimes and, for IPv4, nothing else.
 # - A VIP brings no prefix route (IFA_F_NOPREFIXROUTE): for IPv6 the route to its network would be
-#   *the one of the fixed address*, and a VIP that was held for ever and then gets a lease would give
-#   that route its own lifetime (addrconf.c, modify_prefix_route; seen on 6.1 and 6.18).
+#   *the one of the fixed address*, and a VIP that was held for ever and then gets a lease would
+#   give that route its own lifetime (addrconf.c, modify_prefix_route; seen on 6.1 and 6.18).
 # - IPv6: preferred lifetime 0, so that the VIP is never chosen as the source of our own
 #   connections; no duplicate address detection (IFA_F_NODAD), for its last owner may hold it, mute,
 #   a bit longer.

@@ -82,8 +82,13 @@ OF_CHECKS = [
     'kind="dns"',
     'kind="exec"',
 ]
-CHECKS = ("checks.*", "services.*.check", "services.*.checks")
-CHECKS += ("services.*.real_servers.check", "services.*.real_servers.checks")
+CHECKS = [
+    "checks.*",
+    "services.*.check",
+    "services.*.checks",
+    "services.*.real_servers.check",
+    "services.*.real_servers.checks",
+]
 
 # Keys that the block's comments name. Those of checks that are not built come with their kinds.
 IN_COMMENTS = [

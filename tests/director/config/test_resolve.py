@@ -1,0 +1,349 @@
+"""Tests of director.config: what right files mean."""
+
+from pathlib import Path
+
+import pytest
+
+from director.config.load import check_text
+from director.config.resolve import automatic_resync
+from director.model.address import Family, Prefix
+from director.model.check import Check, HttpCheck, Pace, TcpCheck
+from director.model.config import Config, KernelSettings, SyncSettings
+from director.model.pool import Member, Service
+from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
+from director.model.vip import Failback, Router, Vip
+
+PAIR = (Path(__file__).parent / "pair.toml").read_text()
+PACE = Pace(interval=2.0, fast_interval=1.0, down_interval=2.0, timeout=1.0, rise=2, fall=3)
+HEALTH = HttpCheck(pace=PACE, path="/healthz", host="www.example.com", status=((200, 299),))
+WEB = 'real_servers = ["web1", { server = "web2", weight = 50 }]'
+VIRTUAL = 'virtual = "192.0.2.10:80"'
+CHECKS = 'checks = ["health"]'
+
+
+def config_of(*edits: tuple[str, str], node: str = "lb1") -> Config:
+    text = PAIR
+    for old, new in edits:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return check_text(text, node=node).config
+
+
+def web_of(*edits: tuple[str, str]) -> Service:
+    return config_of(*edits).services[0]
+
+
+def test_the_pair() -> None:
+    """The whole of a right file, as lb1 sees it."""
+    loaded = check_text(PAIR, node="lb1")
+    config = loaded.config
+
+    assert loaded.warnings == ()
+    assert (config.node, config.file) == ("lb1", "director.toml")
+    assert config.interfaces == {"front": "eth0", "servers": "eth1", "ha": "eth2"}
+    assert config.sync == SyncSettings(interface="eth2", id=51)
+    assert config.kernel == KernelSettings()
+    assert config.routers == (
+        Router(
+            name="web",
+            vrid=51,
+            interface="eth0",
+            source="192.0.2.2",
+            priority=150,
+            interval=0.1,
+            vips=(
+                Vip(Prefix("192.0.2.10", 32), "eth0"),
+                Vip(Prefix("192.0.2.11", 24), "eth0"),
+                Vip(Prefix("10.0.8.1", 24), "eth1", advertise=False),
+            ),
+            lease=2.0,
+            failback=Failback("after", 60.0),
+        ),
+    )
+    assert config.services[0] == Service(
+        name="web",
+        virtuals=(ServiceKey(Family.IPV4, address="192.0.2.10", port=80),),
+        settings=ServiceSettings("wlc"),
+        members=(
+            Member(name="web1", addresses=("10.0.8.11",), checks=(HEALTH,)),
+            Member(name="web2", addresses=("10.0.8.12",), weight=50, checks=(HEALTH,)),
+        ),
+    )
+    api = config.services[1]
+    assert api.settings == ServiceSettings("mh", frozenset({"mh-port", "mh-fallback"}))
+    assert [(m.name, m.addresses, m.port, m.forwarding) for m in api.members] == [
+        ("app1", ("10.0.8.21",), 8443, Forwarding.NAT),
+        ("10.0.8.22", ("10.0.8.22",), 8443, Forwarding.NAT),
+    ]
+    assert api.members[0].checks == (TcpCheck(pace=PACE),)
+
+
+def test_a_node_overlays() -> None:
+    """Devices, routers and sync may differ on a node; the other node does not see it."""
+    edit = (
+        "priority = 100",
+        (
+            'priority = 100\ninterfaces = { front = "ens18" }\n'
+            'sync = { ttl = 3 }\nvrrp.web = { priority = 200, interval = "1s" }'
+        ),
+    )
+    config = config_of(edit, node="lb2")
+    router = config.routers[0]
+
+    assert config.interfaces["front"] == router.interface == router.vips[0].interface == "ens18"
+    assert (router.priority, router.interval, router.source) == (200, 1.0, "192.0.2.3")
+    assert config.sync == SyncSettings(interface="eth2", id=51, ttl=3)
+    assert config_of(edit).routers == config_of().routers
+
+
+PRIORITIES = {
+    "the node's": ("", "", 100),
+    "the router's before the node's": ("priority = 120\n", "", 120),
+    "the overlay's before both": ("priority = 120\n", "\nvrrp.web.priority = 130", 130),
+}
+
+
+@pytest.mark.parametrize(("router", "node", "want"), PRIORITIES.values(), ids=PRIORITIES)
+def test_priority(router: str, node: str, want: int) -> None:
+    """Who says the priority of a router on a node, nearest first."""
+    edits = (("vrid = 51\n", "vrid = 51\n" + router), ("priority = 100", f"priority = 100{node}"))
+
+    assert config_of(*edits, node="lb2").routers[0].priority == want
+
+
+LEASES = {
+    # interval 100 ms, priority 150: active_down 0.3414 s; interval 1 s: 3.4141 s
+    "auto, short": ("", "100ms", 2.0),
+    "auto, a second": ("", "1s", 5.0),
+    "auto, longest": ("", "40.95s", 141.0),
+    "off": ('lease = "off"', "100ms", 0.0),
+    "written": ('lease = "10s"', "100ms", 10.0),
+}
+
+
+@pytest.mark.parametrize(("lease", "interval", "want"), LEASES.values(), ids=LEASES)
+def test_lease(lease: str, interval: str, want: float) -> None:
+    """At least 2 s, and a second more than a backup waits, in whole seconds."""
+    edits = (("vrid = 51\n", f"vrid = 51\n{lease}\n"), ('"100ms"', f'"{interval}"'))
+
+    assert config_of(*edits).routers[0].lease == want
+
+
+FAILBACKS = {
+    "default": ("", Failback("after", 60.0)),
+    "now": ('failback = { when = "now" }', Failback("now", 60.0)),
+    "never": ('failback = { when = "never" }', Failback("never", 60.0)),
+    "after": ('failback = { when = "after", after = "5m" }', Failback("after", 300.0)),
+    "after alone": ('failback = { after = "5s" }', Failback("after", 5.0)),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), FAILBACKS.values(), ids=FAILBACKS)
+def test_failback(text: str, want: Failback) -> None:
+    """When a stronger node takes back: after 60 s of listening unless written."""
+    assert config_of(("vrid = 51\n", f"vrid = 51\n{text}\n")).routers[0].failback == want
+
+
+def test_unicast_takes_its_peers_from_the_nodes() -> None:
+    """The other nodes' addresses on the router's interface."""
+    edit = ("vrid = 51\n", 'vrid = 51\nunicast = true\nchecksum = "plain"\n')
+
+    assert config_of(edit).routers[0].peers == ("192.0.2.3",)
+    assert config_of(edit, node="lb2").routers[0].peers == ("192.0.2.2",)
+    assert config_of(edit).routers[0].checksum == "plain"
+
+
+def test_kernel() -> None:
+    """Durations in seconds, sysctls as text."""
+    kernel = config_of(
+        (
+            "[sync]\n",
+            (
+                '[kernel]\nsysctls = "report"\nresync = "5s"\nmin_resync = "0s"\nforeign = "keep"\n'
+                'timeouts = { tcp = "15m", tcp_fin = "2m" }\n'
+                'sysctl = { "net.ipv4.vs.sync_ports" = 2, "net.a/b" = "x" }\n[sync]\n'
+            ),
+        )
+    ).kernel
+
+    assert kernel == KernelSettings(
+        sysctls="report",
+        resync=5.0,
+        timeouts=(900.0, 120.0, 0.0),
+        sysctl={"net.ipv4.vs.sync_ports": "2", "net.a/b": "x"},
+    )
+
+
+def test_sync() -> None:
+    """Every key of [sync]."""
+    sync = config_of(
+        (
+            'interface = "ha"\nid = 51\n',
+            (
+                'interface = "ha"\nid = 7\ngroup = "224.0.0.99"\nport = 8849\nttl = 2\nmaxlen = 1400\n'
+                'refresh = "20s"\nthreshold = [3, 50]\n'
+            ),
+        )
+    ).sync
+
+    assert sync == SyncSettings(
+        interface="eth2",
+        id=7,
+        group="224.0.0.99",
+        port=8849,
+        ttl=2,
+        maxlen=1400,
+        refresh=20.0,
+        threshold=(3, 50),
+    )
+
+
+@pytest.mark.parametrize(("services", "want"), [(0, 2.0), (1000, 2.0), (20000, 30.0)])
+def test_automatic_resync(services: int, want: float) -> None:
+    """The two points that the contract names."""
+    assert automatic_resync(services) == want
+
+
+ENTRIES = {
+    "a name": ('"web1"', ("web1", "10.0.8.11", 0)),
+    "a name and a port": ('"web1:80"', ("web1", "10.0.8.11", 80)),
+    "an address": ('"10.0.8.99"', ("10.0.8.99", "10.0.8.99", 0)),
+    "an address and a port": ('"10.0.8.99:80"', ("10.0.8.99", "10.0.8.99", 80)),
+    "a table": ('{ server = "web1", port = 80 }', ("web1", "10.0.8.11", 80)),
+    "the same port twice": ('{ server = "web1:80", port = 80 }', ("web1", "10.0.8.11", 80)),
+}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["X", "[X]"])
+@pytest.mark.parametrize(("text", "want"), ENTRIES.values(), ids=ENTRIES)
+def test_a_real_server(text: str, want: tuple[str, str, int], *, whole: bool) -> None:
+    """All spellings of a pool's entry, alone and in a list."""
+    (member,) = web_of((WEB, f"real_servers = {text if whole else f'[{text}]'}")).members
+
+    assert (member.name, *member.addresses, member.port) == want
+
+
+def test_ipv6() -> None:
+    """Both families in one service: addresses are canonical, and clients' networks fit each."""
+    web = web_of(
+        ('  "192.0.2.10",', '  "192.0.2.10", "2001:DB8::0:10/64",'),
+        ('web1 = "10.0.8.11"', 'web1 = ["10.0.8.11", "2001:db8:8::11"]'),
+        (VIRTUAL, 'virtual = ["192.0.2.10:80", "[2001:DB8:0::10]:80"]'),
+        (WEB, 'real_servers = ["web1", "web2", "[2001:db8:8::0:12]:80"]'),
+        (CHECKS, 'persistence = { timeout = "5m", netmask = 24, netmask6 = 64 }'),
+    )
+    four, six = web.virtuals
+
+    assert six == ServiceKey(Family.IPV6, address="2001:db8::10", port=80)
+    assert [member.addresses for member in web.members] == [
+        ("10.0.8.11", "2001:db8:8::11"),
+        ("10.0.8.12",),
+        ("2001:db8:8::12",),
+    ]
+    assert web.settings_for(four).persistence == Persistence(300, 24)
+    assert web.settings_for(six).persistence == Persistence(300, 64)
+
+
+def test_persistence_in_short() -> None:
+    """One duration: a client is one address, in both families."""
+    web = web_of((CHECKS, 'persistence = "90s"'))
+    six = ServiceKey(Family.IPV6, address="2001:db8::10", port=80)
+
+    assert web.settings.persistence == Persistence(90, 32)
+    assert web.settings_for(six).persistence == Persistence(90, 128)
+
+
+def test_inheritance() -> None:
+    """[defaults], then the service, then its entry; each key by itself."""
+    web = web_of(
+        (
+            "[defaults.check]",
+            (
+                '[defaults]\nscheduler = "wrr"\nweight = 7\nforwarding = "tun"\ndrain = "1m"\n'
+                'on_fail = "quiesce"\n[defaults.check]'
+            ),
+        ),
+        (
+            WEB,
+            (
+                'weight = 8\nreal_servers = ["web1", { server = "web2", weight = 9, forwarding = "dr",'
+                " upper_threshold = 10, lower_threshold = 8 }]"
+            ),
+        ),
+    )
+
+    assert web.settings.scheduler == "wrr"
+    assert web.drain == 60.0
+    assert web.members[0] == Member(
+        name="web1",
+        addresses=("10.0.8.11",),
+        weight=8,
+        forwarding=Forwarding.TUN,
+        tunnel=Tunnel(),
+        checks=(HEALTH,),
+    )
+    assert web.members[1] == Member(
+        name="web2",
+        addresses=("10.0.8.12",),
+        weight=9,
+        forwarding=Forwarding.DR,
+        upper_threshold=10,
+        lower_threshold=8,
+        checks=(HEALTH,),
+    )
+
+
+def test_weight_of_source_hashing() -> None:
+    """1 where the scheduler is sh and nobody wrote a weight; 100 elsewhere."""
+    plain = (WEB, 'scheduler = "sh"\nscheduler_flags = "sh-port"\nreal_servers = "web1"')
+
+    assert [member.weight for member in web_of(plain).members] == [1]
+    assert [member.weight for member in web_of((WEB, 'real_servers = "web1"')).members] == [100]
+
+
+FAST = Pace(interval=1.0, fast_interval=0.5, down_interval=1.0, timeout=0.5, rise=1, fall=3)
+CHECK_CASES: dict[str, tuple[str, tuple[Check, ...]]] = {
+    "none is written: tcp": ("", (TcpCheck(pace=PACE),)),
+    "one by name": ('check = "health"', (HEALTH,)),
+    "switched off": ('checks = "none"', ()),
+    "switched off in a list": ('checks = ["none"]', ()),
+    "a table": (
+        'check = { kind = "http", port = 8080, address = "10.0.8.99", status = [200, "301-302"] }',
+        (HttpCheck(pace=PACE, port=8080, address="10.0.8.99", status=((200, 200), (301, 302))),),
+    ),
+    "a table's own pace": (
+        'check = { kind = "tcp", interval = "1s", timeout = "500ms", rise = 1 }',
+        (TcpCheck(pace=FAST),),
+    ),
+    "several": ('checks = ["health", { kind = "tcp" }]', (HEALTH, TcpCheck(pace=PACE))),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), CHECK_CASES.values(), ids=CHECK_CASES)
+def test_checks(text: str, want: tuple[Check, ...]) -> None:
+    """What a service writes about its checks, and what each real server gets of it."""
+    web = web_of((CHECKS, f'{text}\nchecks_need = "any"'))
+
+    assert [member.checks for member in web.members] == [want, want]
+    assert web.checks_need == "any"
+
+
+def test_a_real_server_has_checks_of_its_own() -> None:
+    """An entry's checks replace those of its service; they do not add to them."""
+    web = web_of((WEB, 'real_servers = ["web1", { server = "web2", check = "none" }]'))
+
+    assert [member.checks for member in web.members] == [(HEALTH,), ()]
+
+
+def test_one_machine_at_two_ports() -> None:
+    """Both places can be told apart by name."""
+    members = config_of(('"10.0.8.22:8443"', '"app1:8444"')).services[1].members
+
+    assert [member.name for member in members] == ["app1:8443", "app1:8444"]
+
+
+def test_an_address_that_another_machine_holds() -> None:
+    """held = "elsewhere" lets a service stand on an address that no virtual router has."""
+    web = web_of((VIRTUAL, 'virtual = "198.51.100.1:80"\nheld = "elsewhere"'))
+
+    assert web.virtuals[0].address == "198.51.100.1"
