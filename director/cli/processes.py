@@ -2,10 +2,12 @@
 
 import argparse
 import os
-import socket
+from pathlib import Path
 
 from director.errors import Exit, NoRight
 from director.log import start_logging
+
+CAP_NET_ADMIN = 12  # include/uapi/linux/capability.h
 
 
 def engine(args: argparse.Namespace) -> int:
@@ -14,6 +16,7 @@ def engine(args: argparse.Namespace) -> int:
     from director.engine.process import run
 
     start_logging()
+    need_net_admin("engine")
     config = load_config(args.config, args.node)
     run(config, args.runtime, args.state)
     return Exit.DONE
@@ -24,13 +27,17 @@ def vrrp(args: argparse.Namespace) -> int:
     from director.vrrp.process import run
 
     start_logging()
+    need_net_admin("vrrp")
     run(args.runtime)
     return Exit.DONE
 
 
-def host_name() -> str:
-    """What this machine calls itself; the file's nodes are looked up by it."""
-    return socket.gethostname()
+def need_net_admin(what: str) -> None:
+    """Raises NoRight unless we may change the network: root, or CAP_NET_ADMIN as units give it."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    if not int(effective.split()[1], 16) >> CAP_NET_ADMIN & 1:
+        raise NoRight(f"director {what} needs CAP_NET_ADMIN", mend="run it as root")
 
 
 def need_root(what: str) -> None:

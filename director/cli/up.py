@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+from director.cli.processes import need_net_admin
 from director.errors import Exit
 from director.log import start_logging
 
@@ -71,6 +72,12 @@ class Child:
 def up(args: argparse.Namespace) -> int:
     """Until SIGTERM or SIGINT."""
     start_logging()
+    need_net_admin("up")
+    # In a child: whoever has parsed a large file stays large.
+    check = [sys.executable, "-m", "director", "check", "--config", str(args.config)]
+    check += ["--node", args.node] if args.node else []
+    if status := subprocess.run(check, check=False, stdout=subprocess.DEVNULL).returncode:
+        return status
     children = [Child(name, argv) for name, argv in commands(args)]
     status = _keep(children, Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT))
     for child in children:

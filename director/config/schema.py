@@ -218,7 +218,10 @@ class RealServerTable(Table, frozen=True):
 
 
 class ServiceTable(Table, frozen=True):
-    """`[services.NAME]`."""
+    """`[services.NAME]`.
+
+    Without `check` and `checks` it gets `{ kind = "tcp" }` to each real server's port.
+    """
 
     virtual: str | list[str] | UnsetType = UNSET
     protocol: Annotated[Literal["tcp"], Meta(extra={"later": ["udp", "sctp"]})] = "tcp"

@@ -15,6 +15,7 @@ from director.engine import doors, memory
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
+from director.errors import NoRight
 from director.kernel.hands import KernelHands
 from director.model.config import Config
 from director.policy.facts import Facts
@@ -27,8 +28,11 @@ log = logging.getLogger("director.engine")
 
 def run(config: Config, runtime: Path, state: Path) -> None:
     """Blocks until SIGTERM or SIGINT. Raises DirectorError when the system lacks something."""
-    runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
-    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    for folder, mode in ((runtime, 0o755), (state, 0o750)):
+        try:
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        except PermissionError as error:
+            raise NoRight(f"{folder} cannot be made", mend="run it as root") from error
     trio.run(_main, config, runtime, state / paths.STATE_FILE)
 
 

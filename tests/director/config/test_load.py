@@ -229,6 +229,17 @@ def test_all_faults_are_told_at_once() -> None:
     ]
 
 
+def test_suggestions_have_a_limit() -> None:
+    """Comparing a thousand wrong words with all names would take minutes; the first get a hint."""
+    names = ", ".join('"wbe1"' for _ in range(1000))
+
+    faults = faults_of(PAIR.replace(WEB, f"real_servers = [{names}]"))
+
+    assert len(faults) == 1000
+    assert faults[0].mend == 'did you mean "web1"?'
+    assert "add wbe1 to [real_servers]" in faults[-1].mend
+
+
 NODES = {
     "by --node": ("lb2", "lb1", "lb2"),
     "by host name": (None, "lb1", "lb1"),
@@ -317,6 +328,16 @@ def test_includes_are_one_document(folder: Iterator[Path]) -> None:
     assert [service.name for service in config.services] == ["web", "api", "more"]
     main = (path / "director.toml").read_text()
     assert config.digest == hashlib.sha256((main + MORE + REST).encode()).hexdigest()
+
+
+def test_a_file_that_two_patterns_fit_is_read_once(folder: Iterator[Path]) -> None:
+    """Else all its names would be there twice."""
+    (path,) = folder
+    (path / "services.d/a.toml").write_text(MORE + REST)
+    main = path / "director.toml"
+    main.write_text(main.read_text().replace("include = [", 'include = ["services.d/a.*", '))
+
+    assert len(load(main, node="lb1", host="").services) == 3
 
 
 def test_a_fault_in_an_include_names_that_file(folder: Iterator[Path]) -> None:
