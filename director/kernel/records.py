@@ -14,6 +14,7 @@
 
 import struct
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from director.kernel.netlink import ATTRIBUTE, ATTRIBUTE_KIND, Bytes, Garbled
@@ -54,16 +55,20 @@ class _Shape:
         if not headers:
             raise Garbled("an empty record")
         self.unpack: Callable[[Bytes], Values] = struct.Struct("=" + "".join(formats)).unpack
-        self.headers = tuple(headers)
-        self.pick_headers = tuple(header_places)
-        self.pick_values = tuple(value_places.get(kind) for kind in wanted)
+        # `place` is now one past the end: read() puts a None there. itemgetter gives a tuple for
+        # two places and more only, so each gets one too many.
+        self.headers = (headers[0], *headers)
+        self.pick_headers = itemgetter(header_places[0], *header_places)
+        places = [value_places.get(kind, place) for kind in wanted]
+        self.pick_values = itemgetter(*places, place)
 
     def read(self, record: memoryview) -> Values | None:
         """The wanted values, or None when the record has another shape."""
         values = self.unpack(record)
-        if tuple([values[place] for place in self.pick_headers]) != self.headers:
+        if self.pick_headers(values) != self.headers:
             return None
-        return tuple([None if place is None else values[place] for place in self.pick_values])
+        found: Values = self.pick_values((*values, None))
+        return found[:-1]
 
 
 class Reader:

@@ -47,7 +47,9 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
                 destinations[place] = remains
                 next_at = min(next_at, gone_at)
     table = {
-        virtual: VirtualService(service.settings, _under(virtual_places(destinations, virtual)))
+        virtual: VirtualService(
+            service.settings_for(virtual), _under(virtual_places(destinations, virtual))
+        )
         for virtual in service.virtuals
     }
     return DesiredService(table, rows, next_at)
