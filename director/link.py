@@ -1,11 +1,11 @@
 """The trio end of a link between two of our processes: messages over a Unix socket."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import trio
 
-from director.wire.framing import BrokenFrame, Unframer
+from director.wire.framing import FRAME_MAX, BrokenFrame, Unframer
 from director.wire.messages import Message, decode, encode
 
 READ_SIZE = 65536
@@ -16,7 +16,8 @@ class Link:
     """Messages both ways over a stream.
 
     `say` never waits: a reader that does not keep up is closed, for its next connect brings the
-    whole state anyway. `pump` must run in a nursery for what was said to leave.
+    whole state anyway. `pump` must run in a nursery for what was said to leave. Whoever may stop
+    listening before the end wraps `messages` in `contextlib.aclosing`.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -27,8 +28,12 @@ class Link:
         """Queue a message; a full queue closes the link (levels heal it after reconnecting)."""
         try:
             self._outbox.send_nowait(encode(message))
-        except (trio.WouldBlock, trio.ClosedResourceError):
+        except trio.WouldBlock:
+            # The socket too: `pump` waits for a reader that does not read, `messages` for a word.
             self._outbox.close()
+            self._stream.socket.close()
+        except trio.ClosedResourceError:
+            return
 
     async def pump(self) -> None:
         """Write what was said, until the link closes."""
@@ -39,9 +44,9 @@ class Link:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
 
-    async def messages(self) -> AsyncIterator[Message]:
-        """What the other side says, until it closes or breaks the protocol."""
-        unframer = Unframer()
+    async def messages(self, limit: int = FRAME_MAX) -> AsyncGenerator[Message, None]:
+        """What the other side says, until it closes or breaks the protocol (`limit`: of bytes)."""
+        unframer = Unframer(limit)
         try:
             while data := await self._stream.receive_some(READ_SIZE):
                 for payload in unframer.feed(data):

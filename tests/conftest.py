@@ -22,7 +22,7 @@ def needs_machine(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Report what the test reported inside."""
     if not needs_machine(item):
         return None
@@ -34,6 +34,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     for report in config.stash[REPORTS].get(item.nodeid) or [silent(item, config)]:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # The runner's own protocol does this: fixtures of what ran before end here.
+    item.session._setupstate.teardown_exact(nextitem)
     return True
 
 

@@ -37,7 +37,7 @@ async def open_door(path: Path, group: str) -> trio.SocketListener:
     except OSError as error:
         sock.close()
         raise SystemLacks(
-            f"cannot listen at {path}: {error.strerror}",
+            f"cannot listen at {path}: {error.strerror or error}",
             mend=f"does {path.parent} exist, and may this user write there?",
         ) from error
     sock.listen(BACKLOG)
@@ -46,12 +46,14 @@ async def open_door(path: Path, group: str) -> trio.SocketListener:
 
 def _remove_stale(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # an engine that hangs has a full backlog
         try:
             probe.connect(str(path))
-        except FileNotFoundError:
-            return
+        except BlockingIOError:
+            pass
         except ConnectionRefusedError:
-            path.unlink()
+            if path.is_socket():  # any other file is not ours to remove: `bind` says so
+                path.unlink()
             return
         except OSError:
             return
@@ -71,5 +73,5 @@ def _hand_to_group(path: Path, group: str) -> None:
 async def serve(
     listener: trio.SocketListener, answer: Callable[[trio.SocketStream], Awaitable[None]]
 ) -> None:
-    """Serve until cancelled; one conversation that breaks does not end another."""
+    """Serve until cancelled. What `answer` raises ends the process: it handles what peers do."""
     await trio.serve_listeners(answer, [listener])

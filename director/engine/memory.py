@@ -8,10 +8,14 @@
 import os
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from director.model.service import WEIGHT_MAX
 from director.policy.weight import Override
+
+FORMAT = 1
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -20,7 +24,7 @@ class Remembered(msgspec.Struct, frozen=True):
     service: str
     server: str
     kind: str
-    weight: int = 0
+    weight: Annotated[int, msgspec.Meta(ge=0, le=WEIGHT_MAX)] = 0
     percent: bool = False
     until: float = 0.0
 
@@ -28,7 +32,7 @@ class Remembered(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, kw_only=True):
     """The content of state.json."""
 
-    format: int = 1
+    format: int = FORMAT
     overrides: list[Remembered] = []
     sysctls_before: dict[str, str] = {}
 
@@ -51,12 +55,21 @@ def recall(path: Path) -> tuple[Memory, str]:
     except FileNotFoundError:
         return Memory(), ""
     except (OSError, msgspec.MsgspecError) as error:
-        aside = path.with_name(f"{path.name}.unreadable")
-        path.replace(aside)
-        return Memory(), f"{path} is unreadable ({error}); set aside as {aside.name}"
-    if memory.format != 1:
-        return Memory(), f"{path} has format {memory.format}, this version reads 1; ignored"
+        return Memory(), f"{path} is unreadable ({error}); {_set_aside(path)}"
+    if memory.format != FORMAT:
+        wrong = f"{path} has format {memory.format}, this version reads {FORMAT}"
+        return Memory(), f"{wrong}; {_set_aside(path)}"
     return memory, ""
+
+
+def _set_aside(path: Path) -> str:
+    """Kept for a human: the next change writes a file of our own."""
+    aside = path.with_name(f"{path.name}.unreadable")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"it cannot be set aside ({error.strerror})"
+    return f"set aside as {aside.name}"
 
 
 def store(path: Path, memory: Memory) -> None:
@@ -77,7 +90,7 @@ def to_overrides(memory: Memory, now: float) -> dict[tuple[str, str], Override]:
 
 
 def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> list[Remembered]:
-    """The way back."""
+    """The way back, without those whose time is over."""
     shift = time.time() - now
     return [
         Remembered(
@@ -89,4 +102,5 @@ def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> li
             one.until + shift if one.until else 0,
         )
         for (service, server), one in sorted(overrides.items())
+        if not one.until or one.until > now
     ]

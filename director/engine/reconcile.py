@@ -7,16 +7,19 @@
 #    again after RETRY_AFTER.
 # 3. The last observed state is kept up to date with what was applied, so that one weight change
 #    is one netlink message; a slow round reads everything again and repairs what differs.
+# 4. `repaired` counts what somebody else changed: neither what we were refused before and try
+#    again, nor what a count of connections that was read makes us do.
 """Reconcile: derive, diff, apply."""
 
 import logging
+from collections.abc import Collection
 
 import trio
 
 from director.kernel.hands import Hands
-from director.model.ops import Op, Refused, show
+from director.model.ops import Observed, Op, Refused, show
 from director.model.service import Table
-from director.policy.book import enter
+from director.policy.book import enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.facts import Facts, Touched
 from director.policy.plan import diff
@@ -65,7 +68,7 @@ class Reconciler:
         self._news = news
         self._resync_at = 0.0
         self._ready_by = NEVER
-        self._rounds = 0
+        self._turned_at = 0.0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reconcile for ever; started once the first round is through."""
@@ -79,44 +82,55 @@ class Reconciler:
 
     async def round(self) -> None:
         """One round: what is touched or due is derived, and the difference applied."""
-        now = trio.current_time()
+        now = self._turned_at = trio.current_time()
+        # Asked before anything waits: a verdict that comes while we apply is the next round's.
+        decided = self.table_ready.is_set() or self.facts.is_decided()
         touched = self._news.take()
-        resync = now >= self._resync_at
-        if resync:
-            touched |= await self._observe(now)
         touched |= {name for name, there in self.desired.items() if there.next_at <= now}
-        ops = self._plan(touched, now, resync=resync)
-        if resync and self._rounds and ops:
-            self.repaired += len(ops)
-        await self._apply(ops, repairing=resync and self._rounds > 0)
-        self._rounds += 1
-        if not self.table_ready.is_set() and (self.facts.is_decided() or now >= self._ready_by):
+        if self.facts.observed is not None:
+            await self._apply(self._plan(touched, self.facts.observed, now))
+        if now >= self._resync_at:
+            await self._resync(now)
+        if decided or now >= self._ready_by:
             self.table_ready.set()
 
     def _next_at(self) -> float:
-        due = min((there.next_at for there in self.desired.values()), default=NEVER)
+        # An instant that has passed is not waited for again: what it should have done hangs on
+        # something else (a verdict, a refusal), and news or a reading will bring that.
+        instants = (there.next_at for there in self.desired.values())
+        due = min((at for at in instants if at > self._turned_at), default=NEVER)
         waiting = NEVER if self.table_ready.is_set() else self._ready_by
         return min(due, self._resync_at, waiting)
 
-    async def _observe(self, now: float) -> Touched:
+    async def _resync(self, now: float) -> None:
+        """Read everything, and mend what differs."""
+        believed = self.facts.observed
         observed = self._hands.observe(tuple(sysctls_wanted(self.facts.config)))
         await trio.lowlevel.checkpoint()
         self._resync_at = now + self.facts.config.kernel.resync
-        return self.facts.learn_observed(observed, now)
+        ops = self._plan(self.facts.learn_observed(observed, now), observed, now)
+        ops += upkeep(self.facts.config, observed, first=believed is None)
+        drifted: set[int] = set()
+        if believed is not None:
+            drifted = {id(op) for op in ops if look(believed, op) != look(observed, op)}
+        # Whatever is still refused is refused again now.
+        before, self.refused = self.refused, ()
+        await self._apply(ops, drifted, before)
 
-    def _plan(self, touched: Touched, now: float, *, resync: bool) -> tuple[Op, ...]:
-        observed = self.facts.observed
-        assert observed is not None
+    def _plan(self, touched: Touched, observed: Observed, now: float) -> tuple[Op, ...]:
         table: Table = {}
         for name in touched:
             self.desired[name] = derive(self.facts, name, now)
             table |= self.desired[name].table
-        ops = diff(table, observed.table)
-        if resync:
-            ops += upkeep(self.facts.config, observed, first=self._rounds == 0)
-        return ops
+        return diff(table, observed.table)
 
-    async def _apply(self, ops: tuple[Op, ...], *, repairing: bool) -> None:
+    async def _apply(
+        self,
+        ops: tuple[Op, ...],
+        drifted: Collection[int] = (),
+        said: tuple[Refused, ...] = (),
+    ) -> None:
+        """`drifted` are the ids of repairs; what is in `said` was refused and logged before."""
         refused: list[Refused] = []
         for batch in self._hands.apply_batches(ops):
             refused += batch
@@ -125,11 +139,14 @@ class Reconciler:
         assert self.facts.observed is not None
         for op in ops:
             if id(op) not in failed:
-                log.info("%s%s", "repaired: " if repairing else "", show(op))
+                repairs = id(op) in drifted
+                self.repaired += repairs
+                log.info("%s%s", "repaired: " if repairs else "", show(op))
                 enter(self.facts.observed, op)
         for one in refused:
-            log.warning("refused: %s: %s; %s", show(one.op), one.name, one.mend)
-        if ops:
-            self.refused = tuple(refused)
+            if one not in said:
+                log.warning("refused: %s: %s; %s", show(one.op), one.name, one.mend)
         if refused:
+            earlier = [one for one in self.refused if one.op not in ops]
+            self.refused = (*earlier, *refused)
             self._resync_at = min(self._resync_at, trio.current_time() + RETRY_AFTER)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from director.engine.reconcile import News, Reconciler
 from director.engine.workers import Workers
 from director.errors import DirectorError, Exit, Fault
 from director.link import Link
+from director.model.service import WEIGHT_MAX
 from director.model.state import Finding, State
 from director.policy.facts import Facts
 from director.policy.report import Surroundings, report
@@ -20,6 +22,8 @@ from director.units import parse_duration
 from director.wire.messages import Answer, Ask
 
 REQUESTS_MAX = 64  # of one connection: a command asks once or twice, `--wait` polls
+ASK_MAX = 64 * 1024  # bytes
+FOR_MAX = 3650 * 86400.0  # seconds
 
 
 class Verbs:
@@ -85,11 +89,12 @@ class Verbs:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.pump)
             asked = 0
-            async for message in link.messages():
-                asked += 1
-                if not isinstance(message, Ask) or asked > REQUESTS_MAX:
-                    break
-                link.say(self._answer(message, verbs))
+            async with aclosing(link.messages(ASK_MAX)) as messages:
+                async for message in messages:
+                    asked += 1
+                    if not isinstance(message, Ask) or asked > REQUESTS_MAX:
+                        break
+                    link.say(self._answer(message, verbs))
             nursery.cancel_scope.cancel()
 
     def _answer(self, ask: Ask, verbs: dict[str, Callable[[Ask], Answer]]) -> Answer:
@@ -111,8 +116,13 @@ class Verbs:
 
     def _maintenance(self, ask: Ask) -> Answer:
         places = self._find(ask.args.get("server", ""))
-        override = Override("maintenance") if ask.args.get("switch") == "on" else None
-        return self._override(places, override)
+        switch = ask.args.get("switch", "")
+        if switch not in ("on", "off"):
+            raise _refusal(Exit.USAGE, f"{switch!r} is no switch", "give on or off")
+        if switch == "on":
+            return self._override(places, Override("maintenance"))
+        self._take_back([place for place in places if self._in_maintenance(place)])
+        return self._recorded(places)
 
     def _weight(self, ask: Ask) -> Answer:
         places = self._find(ask.args.get("server", ""))

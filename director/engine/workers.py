@@ -7,6 +7,8 @@
 
 import logging
 import time
+from contextlib import aclosing
+from math import inf
 
 import trio
 
@@ -70,13 +72,14 @@ class Workers:
             nursery.start_soon(link.pump)
             worker: Worker | None = None
             try:
-                async for message in link.messages():
-                    if isinstance(message, Hello) and worker is None:
-                        worker = self._welcome(message, link)
-                    elif worker is not None:
-                        self._hear(worker, message)
-                    else:
-                        break
+                async with aclosing(link.messages()) as messages:
+                    async for message in messages:
+                        if isinstance(message, Hello) and worker is None:
+                            worker = self._welcome(message, link)
+                        elif worker is not None:
+                            self._hear(worker, message)
+                        else:
+                            break
             finally:
                 if worker is not None:
                     self._farewell(worker)
@@ -139,14 +142,15 @@ class Workers:
         return bool(told)
 
     def _hear(self, worker: Worker, message: Message) -> None:
-        match message:
-            case Transition(epoch, standing) if epoch == worker.epoch:
+        """Each role speaks of its own matters; anything else is not listened to."""
+        match worker.hello.role, message:
+            case "checks", Transition(epoch, standing) if epoch == worker.epoch:
                 self._learn((standing,))
-            case Levels(epoch, standings) if epoch == worker.epoch:
+            case "checks", Levels(epoch, standings) if epoch == worker.epoch:
                 self._learn(standings)
-            case Roles(roles):
+            case "vrrp", Roles(roles):
                 self._hear_roles(roles)
-            case Beat(lateness):
+            case _, Beat(lateness) if 0 <= lateness < inf:
                 worker.lateness = lateness
             case _:
                 return

@@ -17,8 +17,27 @@ from director.model.ops import (
 from director.model.service import VirtualService
 
 
+def look(observed: Observed, op: Op) -> object:
+    """What `op` is about, as it stands; None when it does not. Equal when nothing changed it."""
+    match op:
+        case AddService(key) | SetService(key) | DeleteService(key):
+            return there.settings if (there := observed.table.get(key)) else None
+        case AddDestination(key, at) | SetDestination(key, at) | DeleteDestination(key, at):
+            return there.destinations.get(at) if (there := observed.table.get(key)) else None
+        case StartSync(role) | StopSync(role):
+            return observed.sync.get(role)
+        case SetSysctl(name):
+            return observed.sysctls.get(name)
+        case SetTimeouts():
+            return observed.timeouts
+
+
 def enter(observed: Observed, op: Op) -> None:
-    """Change `observed` as the kernel did when it took `op`."""
+    """Change `observed` as the kernel did when it took `op`.
+
+    A destination of a service that is not in the book is left out: the service's own operation
+    was refused (it stood already, or the answer was lost), and what is there is read again soon.
+    """
     table = observed.table
     match op:
         case AddService(key, settings):
@@ -27,6 +46,8 @@ def enter(observed: Observed, op: Op) -> None:
             table[key] = VirtualService(settings, table[key].destinations)
         case DeleteService(key):
             del table[key]
+        case AddDestination(key) | SetDestination(key) | DeleteDestination(key) if key not in table:
+            return
         case AddDestination(key, endpoint, destination) | SetDestination(
             key, endpoint, destination
         ):
@@ -40,4 +61,5 @@ def enter(observed: Observed, op: Op) -> None:
         case SetSysctl(name, value):
             observed.sysctls[name] = value
         case SetTimeouts(tcp, tcp_fin, udp):
-            observed.timeouts = (tcp, tcp_fin, udp)
+            before = observed.timeouts
+            observed.timeouts = (tcp or before[0], tcp_fin or before[1], udp or before[2])

@@ -27,10 +27,12 @@ from director.policy.desired import DesiredService, Row
 from director.policy.facts import Facts
 from director.wire.messages import Role
 
+YEAR_10000 = 253402300800.0
+
 
 def rfc3339(wall: float) -> str:
-    """UTC, to the millisecond; empty for an instant that has not been."""
-    if not wall:
+    """UTC, to the millisecond; empty for an instant that has not been, or is on no calendar."""
+    if not 0 < wall < YEAR_10000:
         return ""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 

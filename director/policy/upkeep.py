@@ -1,15 +1,16 @@
 """What must hold in the kernel beside the table: sync daemons, sysctls, timeouts."""
 
 from director.model.config import Config
-from director.model.ops import Observed, Op, SetSysctl, SetTimeouts, StartSync
+from director.model.ops import Observed, Op, SetSysctl, SetTimeouts, StartSync, StopSync
 from director.model.profile import profile
 
 ROLES = ("master", "backup")
 
 
 def sysctls_wanted(config: Config) -> dict[str, str]:
-    """The built-in profile with the file's single values over it."""
-    return profile(config) | config.kernel.sysctl
+    """The built-in profile with the file's single values over it, spaced as they are read back."""
+    single = {name: " ".join(value.split()) for name, value in config.kernel.sysctl.items()}
+    return profile(config) | single
 
 
 def upkeep(config: Config, observed: Observed, *, first: bool) -> tuple[Op, ...]:
@@ -44,6 +45,15 @@ def _timeouts(config: Config, observed: Observed) -> list[Op]:
 
 
 def _daemons(config: Config, observed: Observed) -> list[Op]:
-    if config.sync is None:
+    """Both run on the file's interface and id; what the kernel chose for the rest is its own."""
+    wanted = config.sync
+    if wanted is None:
         return []
-    return [StartSync(role, config.sync) for role in ROLES if role not in observed.sync]
+    ops: list[Op] = []
+    for role in ROLES:
+        there = observed.sync.get(role)
+        if there is None:
+            ops.append(StartSync(role, wanted))
+        elif (there.interface, there.id) != (wanted.interface, wanted.id):
+            ops += [StopSync(role), StartSync(role, wanted)]
+    return ops

@@ -6,21 +6,25 @@
 """Play one virtual router."""
 
 import logging
+import os
 import time
-from collections import Counter
+from collections.abc import Callable, Sequence
 
-from director.kernel.addresses import Addresses, Held, Link
-from director.model.address import Family
+from director.kernel.addresses import Addresses, Link
+from director.kernel.netlink import Torn
 from director.model.vip import Router
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert, Heard, decode, encode
-from director.vrrp.frames import Datagram, gratuitous_arp, neighbour_advertisement
+from director.vrrp.frames import Datagram
 from director.vrrp.machine import Effect, Rules, State, Step
 from director.vrrp.socket import AdvertSocket, Announcer
+from director.vrrp.tally import Tally
+from director.vrrp.vips import Vips
 from director.wire.messages import Role, RoleName
 
-REFRESHES = 4  # of a lease: three may be lost
-BURST = 3  # announcements of a VIP each time
+OWN_SOURCE = "own-source"  # another node sends from our address
+
+OpenSocket = Callable[[str, int, str, Sequence[str]], AdvertSocket]
 
 log = logging.getLogger("director.vrrp")
 
@@ -28,26 +32,36 @@ log = logging.getLogger("director.vrrp")
 class Player:
     """Owns the state, the socket and the VIPs of one virtual router."""
 
-    def __init__(self, router: Router, addresses: Addresses, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        router: Router,
+        addresses: Addresses,
+        announcer: Announcer,
+        *,
+        open_socket: OpenSocket = AdvertSocket,
+    ) -> None:
         self.router = router
         self.rules = Rules.of(router)
         self.state: State = machine.Off()
         self.reason = "waits for the engine's word that the table stands"
-        self.refused: Counter[str] = Counter()
         self.lateness = 0.0
-        self._addresses = addresses
-        self._announcer = announcer
+        self._refused = Tally(f"{router.name}: adverts refused")
+        self._unsent = Tally(f"{router.name}: adverts not sent")
+        self._vips = Vips(router, addresses, announcer)
         self._links: dict[str, Link] = {}
+        self._open_socket = open_socket
         self._socket: AdvertSocket | None = None
         self._peer = ""
+        self._fault = False
         self._since = time.time()
-        self._refresh_at = 0.0
+        self._addresses_text = tuple(str(vip.prefix) for vip in router.vips)
+        self._role = self._new_role()
 
     @property
     def deadline(self) -> float:
         """When `turn` must be called at the latest."""
-        if self.state.hold and self.router.lease:
-            return min(self.state.deadline, self._refresh_at)
+        if self.state.hold:
+            return min(self.state.deadline, self._vips.deadline)
         return self.state.deadline
 
     @property
@@ -60,66 +74,92 @@ class Player:
         """Does it take part?"""
         return self._socket is not None
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many adverts were refused, by reason."""
+        return dict(self._refused.counts)
+
     def holds_any(self, links: dict[str, Link]) -> bool:
         """Is one of our VIPs on its interface, from a life before?"""
-        there = self._addresses.all()
-        return any(held in there for held in self._held(links))
+        return self._vips.there(links)
+
+    def unfit(self, links: dict[str, Link]) -> str:
+        """Why it cannot take part on these interfaces; empty when it can.
+
+        One that was deleted and made anew has another index, and our socket is bound to the old.
+        """
+        for device in (self.router.interface, *self._vips.devices):
+            if device not in links:
+                return f"there is no interface {device}"
+            if self.playing and links[device].index != self._links[device].index:
+                return f"{device} was made anew"
+        return "" if links[self.router.interface].up else f"{self.router.interface} is down"
 
     def start(self, links: dict[str, Link], now: float) -> bool:
-        """Take part from now on; False when the interface is not fit, with `reason` set."""
-        link = links.get(self.router.interface)
-        missing = [vip.interface for vip in self.router.vips if vip.interface not in links]
-        if link is None or missing:
-            self.reason = (
-                f"there is no interface {missing[0] if missing else self.router.interface}"
-            )
+        """Take part from now on; False when it is not fit, with `reason` set."""
+        if why := self.unfit(links):
+            self._fail(why)
             return False
-        if not link.up:
-            self.reason = f"{self.router.interface} is down"
+        router = self.router
+        index = links[router.interface].index
+        try:
+            holding = self.holds_any(links)
+            opened = self._open_socket(router.interface, index, router.source, router.peers)
+        except (OSError, Torn) as error:  # the interface went while we looked, or we lack a right
+            self._fail(f"cannot start on {router.interface}: {error}")
             return False
-        holding = self.holds_any(links)
-        self._links = links
-        self._socket = AdvertSocket(
-            self.router.interface, link.index, self.router.source, self.router.peers
-        )
-        self._refresh_at = now
+        self._socket = opened
+        self.look(links)
+        self._fault = False
+        if holding:
+            self._vips.adopt(now)
         self._do(machine.start(self.rules, now, holding=holding), "started", now)
         return True
 
-    def stop(self, reason: str, now: float) -> None:
-        """Out at once."""
+    def look(self, links: dict[str, Link]) -> None:
+        """The same interfaces, but their MAC may have changed."""
+        self._links = links
+        self._vips.place(links)
+
+    def stop(self, reason: str, now: float, *, fault: bool = False) -> None:
+        """Out at once. Who waits on `fileno` must have been told before (notify_closing)."""
+        self._fault = fault
         self._do(machine.stop(self.state), reason, now)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._say(reason)
 
     def leave(self, now: float, *, patience: float, stopping: bool) -> None:
         """Hand over, make before break."""
         step = machine.leave(self.rules, self.state, now, patience=patience, stopping=stopping)
-        self._do(step, "hands over", now)
+        self._do(step, "hands over" if step.state.hold else "stopped", now)
 
     def turn(self, now: float) -> None:
         """Hear what waits, do what is due."""
         if self._socket is None:
             return
-        due = self.deadline
+        self.lateness = max(self.lateness, now - self.deadline)
         for datagram in self._socket.receive():
             self._hear(datagram, now)
         if now >= self.state.deadline:
-            self.lateness = max(self.lateness, now - due)
-            self._do(machine.tick(self.rules, self.state, now), "nobody else is active", now)
-        if self.state.hold and self.router.lease and now >= self._refresh_at:
-            self._take(now)
+            step = machine.tick(self.rules, self.state, now)
+            self._do(step, _why_ticked(self.state, step.state), now)
+        if self.state.hold:
+            self._vips.turn(now)
 
     def role(self) -> Role:
-        """As `status` shows it."""
+        """As `status` shows it; the same object as long as nothing has changed."""
+        return self._role
+
+    def _new_role(self) -> Role:
         return Role(
             router=self.router.name,
             vrid=self.router.vrid,
             role=self._role_name(),
             priority=self.rules.priority,
             since=self._since,
-            addresses=tuple(str(vip.prefix) for vip in self.router.vips),
+            addresses=self._addresses_text,
             peer=self._peer,
             reason=self.reason,
         )
@@ -127,13 +167,28 @@ class Player:
     def _role_name(self) -> RoleName:
         match self.state:
             case machine.Off():
-                return "fault" if self.reason.startswith("fault") else "off"
+                return "fault" if self._fault else "off"
             case machine.Backup() | machine.Adopting():
                 return "backup"
             case _:
                 return "active"
 
+    def _say(self, reason: str) -> None:
+        """The role, or why it is played, may have changed."""
+        if self._role_name() != self._role.role:
+            self._since = time.time()
+        self.reason = reason
+        self._role = self._new_role()
+
+    def _fail(self, why: str) -> None:
+        self._fault = True
+        if why != self.reason:
+            log.warning("%s: fault: %s", self.router.name, why)
+        self._say(why)
+
     def _hear(self, datagram: Datagram, now: float) -> None:
+        if datagram.payload[1:2] != bytes([self.router.vrid]):
+            return  # another virtual router on the same wire: nothing of it is our business
         heard = decode(
             datagram.payload,
             source=datagram.source,
@@ -143,47 +198,52 @@ class Player:
             peers=self.router.peers,
         )
         if not isinstance(heard, Heard):
-            self.refused[heard.reason.value] += 1
-            return
-        advert = heard.advert
-        if advert.vrid != self.router.vrid:
-            return  # another virtual router on the same wire
-        self._peer = datagram.source if advert.priority else ""
-        why = f"{datagram.source} is active at {advert.priority}"
+            self._refused.add(heard.reason.value, now)
+        elif datagram.source == self.router.source:
+            self._refused.add(OWN_SOURCE, now)
+        else:
+            self._heed(heard.advert, datagram.source, now)
+
+    def _heed(self, advert: Advert, source: str, now: float) -> None:
+        why = f"{source} is active at {advert.priority}"
+        peer = source
         if advert.priority == RESIGNING:
-            why = f"{datagram.source} resigned"
-        self._do(machine.hear(self.rules, self.state, advert, datagram.source, now), why, now)
+            why, peer = f"{source} resigned", ""
+        if peer != self._peer:
+            self._peer = peer
+            self._role = self._new_role()
+        self._do(machine.hear(self.rules, self.state, advert, source, now), why, now)
 
     def _do(self, step: Step, why: str, now: float) -> None:
         before, self.state = self.state, step.state
         for effect in step.effects:
             self._effect(effect, now)
-        if type(before) is not type(step.state):
-            if before.hold != step.state.hold or isinstance(step.state, machine.Off):
-                self._since = time.time()
-            self.reason = why
-            log.info(
-                "%s: %s to %s: %s",
-                self.router.name,
-                type(before).__name__.lower(),
-                type(step.state).__name__.lower(),
-                why,
-            )
+        if type(before) is type(step.state):
+            return
+        self._say(why)
+        log.info(
+            "%s: %s to %s: %s",
+            self.router.name,
+            type(before).__name__.lower(),
+            type(step.state).__name__.lower(),
+            why,
+        )
 
     def _effect(self, effect: Effect, now: float) -> None:
         match effect:
             case Effect.SEND_ADVERT:
-                self._send(self.rules.priority)
+                self._send(self.rules.priority, now)
             case Effect.SEND_RESIGNATION:
-                self._send(RESIGNING)
+                self._vips.hush()
+                self._send(RESIGNING, now)
             case Effect.TAKE_VIPS:
-                self._take(now)
+                self._vips.take(now)
             case Effect.DROP_VIPS:
-                self._drop()
+                self._vips.drop()
             case Effect.ANNOUNCE:
-                self._announce()
+                self._vips.announce(now)
 
-    def _send(self, priority: int) -> None:
+    def _send(self, priority: int, now: float) -> None:
         assert self._socket is not None
         advert = Advert(
             vrid=self.router.vrid,
@@ -198,33 +258,18 @@ class Player:
                 destination=destination,
                 checksum=self.router.checksum,
             )
-            self._socket.send(payload, destination)
+            if code := self._socket.send(payload, destination):
+                self._unsent.add(f"to {destination}: {os.strerror(code)}", now)
 
-    def _held(self, links: dict[str, Link]) -> list[Held]:
-        return [
-            Held(links[vip.interface].index, vip.prefix)
-            for vip in self.router.vips
-            if vip.interface in links
-        ]
 
-    def _take(self, now: float) -> None:
-        self._refresh_at = now + self.router.lease / REFRESHES
-        for held, code in self._addresses.hold(self._held(self._links), self.router.lease).items():
-            log.warning("%s: cannot hold %s: errno %d", self.router.name, held.prefix, code)
-
-    def _drop(self) -> None:
-        for held, code in self._addresses.release(self._held(self._links)).items():
-            log.warning("%s: cannot release %s: errno %d", self.router.name, held.prefix, code)
-
-    def _announce(self) -> None:
-        for _ in range(BURST):
-            for vip in self.router.vips:
-                mac = self._links[vip.interface].mac
-                if len(mac) != 6:
-                    continue
-                address = vip.prefix.address
-                if vip.prefix.family is Family.IPV4:
-                    frame = gratuitous_arp(mac, address)
-                else:
-                    frame = neighbour_advertisement(mac, address, routes=True)
-                self._announcer.send(vip.interface, frame)
+def _why_ticked(before: State, after: State) -> str:
+    """What a deadline that passed has meant."""
+    match before, after:
+        case machine.Leaving(), machine.Active():
+            return "nobody took over"
+        case machine.Leaving(), machine.Off():
+            return "stopped; nobody took over in time"
+        case _, machine.Active():
+            return "nobody else is active"
+        case _:
+            return "slept too long: a peer may have taken over"

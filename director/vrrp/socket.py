@@ -9,20 +9,24 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
+from director.errors import NoRight
 from director.vrrp.frames import HOP_LIMIT, Datagram, parse_ipv4
 
 PROTOCOL = 112
 GROUP = "224.0.0.18"
 TOS = 0xC0  # internetwork control, as RFC 9568 asks
+SO_SNDBUFFORCE = 32
+SEND_BUFFER = 4 * 1024 * 1024  # bytes: the usual 208 KiB hold 277 frames, 200 VIPs burst with 600
 IP_PKTINFO, IP_MTU_DISCOVER, IP_MULTICAST_ALL = 8, 10, 49
 PRIORITY = 6
 READ_SIZE = 2048
 BURST_MAX = 64  # datagrams read in one go: a flood must not keep us from our own advert
 
-# What a send may meet while an interface goes down or its address changes: the next advert is soon.
-PASSING = {errno.ENETDOWN, errno.ENETUNREACH, errno.ENODEV, errno.EADDRNOTAVAIL, errno.EINVAL,
-           errno.EPERM, errno.ENOBUFS, errno.EAGAIN, errno.EHOSTUNREACH, errno.ENXIO}  # fmt: skip
+# Errors that a bug of ours makes. Whatever else a send or a read meets is the world's doing (a wire
+# that is down, an address that is gone, a filter, a full queue): the next advert is soon.
+OURS = {errno.EBADF, errno.ENOTSOCK, errno.EFAULT, errno.EOPNOTSUPP}
 
 
 class AdvertSocket:
@@ -44,8 +48,9 @@ class AdvertSocket:
     def _prepare(self, device: str, index: int, *, multicast: bool) -> None:
         sock = self.socket
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, PRIORITY)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, TOS)
+        # After IP_TOS, which sets a priority of its own (ip_sockglue.c, __ip_sock_set_tos).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, PRIORITY)
         sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOP_LIMIT)
         sock.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
@@ -61,16 +66,16 @@ class AdvertSocket:
         """Whom an advert goes to: the group, or each peer."""
         return self._destinations
 
-    def send(self, payload: bytes, destination: str) -> None:
-        """Send one advert. A wire that is down loses it, as wires do."""
+    def send(self, payload: bytes, destination: str) -> int:
+        """Send one advert; 0, or the errno with which it was lost."""
         control = [(socket.IPPROTO_IP, IP_PKTINFO, self._from)]
         try:
             self.socket.sendmsg(
                 [payload], control, socket.MSG_DONTROUTE * (destination == GROUP), (destination, 0)
             )
         except OSError as error:
-            if error.errno not in PASSING:
-                raise
+            return passing(error)
+        return 0
 
     def receive(self) -> Iterator[Datagram]:
         """What waits, BURST_MAX at most; nonsense is skipped."""
@@ -78,8 +83,7 @@ class AdvertSocket:
             try:
                 packet = self.socket.recv(READ_SIZE)
             except OSError as error:
-                if error.errno not in PASSING:
-                    raise
+                passing(error)
                 return
             if (datagram := parse_ipv4(packet)) is not None:
                 yield datagram
@@ -90,20 +94,39 @@ class AdvertSocket:
 
 
 class Announcer:
-    """Sends gratuitous ARP and neighbour advertisements: whole frames, on any device."""
+    """Sends gratuitous ARP and neighbour advertisements: whole frames, on any device.
+
+    It never waits: what a full queue does not take is lost, and a burst says it more than once.
+    Raises NoRight.
+    """
 
     def __init__(self) -> None:
-        # Protocol 0: it only sends, nothing is ever queued on it.
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        try:
+            # Protocol 0: it only sends, nothing is ever queued on it.
+            self._socket = socket.socket(socket.AF_PACKET, kind, 0)
+        except PermissionError:
+            raise NoRight(
+                "playing VRRP needs raw sockets",
+                mend="run it as root, or with CAP_NET_RAW and CAP_NET_ADMIN",
+            ) from None
+        with suppress(PermissionError):  # a user namespace may not; then a big burst loses some
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
 
     def send(self, device: str, frame: bytes) -> None:
         """Send one frame; a device that is down loses it."""
         try:
             self._socket.sendto(frame, (device, 0))
         except OSError as error:
-            if error.errno not in PASSING:
-                raise
+            passing(error)
 
     def close(self) -> None:
         """Closing twice does nothing."""
         self._socket.close()
+
+
+def passing(error: OSError) -> int:
+    """The errno of a fault that passes. Raises it again when it is a bug."""
+    if error.errno in OURS or error.errno is None:
+        raise error
+    return error.errno

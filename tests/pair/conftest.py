@@ -1,4 +1,4 @@
-"""One stage for all drills of a run: booted once, settled before each."""
+"""One stage for all drills of a module: booted once, settled before each."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from director.drill.host import run_folder
 from director.drill.stage import BUSY_EVERY, HELD, SLOW_EVERY, Stage, set_stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def the_stage() -> Iterator[Stage]:
     """Network, real servers, two directors, clients at work."""
     with run_folder(Path(".build", "drill")) as folder, set_stage(folder) as stage:

@@ -1,0 +1,204 @@
+# All virtual routers of this node, each with the task that turns it.
+#
+# Rules of this room:
+# 1. A socket is never closed under a task that waits for it: `_stop` alone closes one, and says so
+#    first (notify_closing).
+# 2. A router that the new snapshot does not change is not touched.
+# 3. Once we are stopping nothing starts any more: an interface that comes back then is too late.
+"""Play virtual routers, watch their interfaces, hand them over."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from director.kernel.addresses import Addresses, Link
+from director.kernel.netlink import Torn
+from director.model.vip import Router
+from director.vrrp.player import OpenSocket, Player
+from director.vrrp.socket import AdvertSocket, Announcer
+from director.wire.messages import Role
+
+LOOK_AT_LINKS_EVERY = 0.5
+PATIENCE = 0.5  # seconds, beyond four intervals, that a hand-over waits for the peer
+PATIENCE_MORE = 1.0  # seconds after that in which the last VIP has to be gone, come what may
+TABLE = Path("/proc/net/ip_vs")
+TABLE_HEADING = 3  # lines
+
+log = logging.getLogger("director.vrrp")
+
+
+class Seat:
+    """A player, and what ends its task."""
+
+    def __init__(self, player: Player) -> None:
+        self.player = player
+        self.scope = trio.CancelScope()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that its hand-over waits for the peer."""
+        return 4 * self.player.router.interval + PATIENCE
+
+
+class Stage:
+    """All virtual routers of this node. `run` must run for anything to happen.
+
+    `tell` is called whenever a role may have changed; it must not wait.
+    """
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        announcer: Announcer,
+        *,
+        open_socket: OpenSocket = AdvertSocket,
+        table: Path = TABLE,
+    ) -> None:
+        self._addresses = addresses
+        self._announcer = announcer
+        self.tell: Callable[[], None] = lambda: None
+        self._open_socket = open_socket
+        self._table = table
+        self._seats: list[Seat] = []
+        self._table_ready = trio.Event()
+        self._stopping = False
+        self._released = trio.Event()
+        self._nursery: trio.Nursery
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled. It may be told to `play` once it has started."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            while True:
+                await trio.sleep(LOOK_AT_LINKS_EVERY)
+                self._look_at_links()
+
+    def roles(self) -> tuple[Role, ...]:
+        """How each router stands."""
+        return tuple(seat.player.role() for seat in self._seats)
+
+    def refused(self) -> dict[str, int]:
+        """How many adverts were refused, by reason."""
+        return dict(sum((Counter(seat.player.refused) for seat in self._seats), Counter()))
+
+    def take_lateness(self) -> float:
+        """Seconds: how late the worst timer was since this was last asked."""
+        worst = max((seat.player.lateness for seat in self._seats), default=0.0)
+        for seat in self._seats:
+            seat.player.lateness = 0.0
+        return worst
+
+    def table_ready(self) -> None:
+        """VIPs may be taken from now on."""
+        self._table_ready.set()
+
+    def play(self, routers: Sequence[Router]) -> None:
+        """Play these and no others; those that stay as they are go on undisturbed."""
+        if self._stopping:
+            return
+        kept = {seat.player.router: seat for seat in self._seats if seat.player.router in routers}
+        for seat in self._seats:
+            if seat.player.router not in kept:
+                seat.scope.cancel()
+                self._stop(seat, "the file changed")
+        fresh = [self._seat(router) for router in routers if router not in kept]
+        seats = kept | {seat.player.router: seat for seat in fresh}
+        self._seats = [seats[router] for router in routers]
+        if self._vips_stand(fresh) or self._table_stands():
+            self._table_ready.set()
+        for seat in fresh:
+            self._nursery.start_soon(self._keep_playing, seat)
+
+    def hand_over(self, router: str) -> None:
+        """Let the peer take this router, or all of them ("")."""
+        now = trio.current_time()
+        for seat in self._seats:
+            if router in ("", seat.player.router.name) and not self._stopping:
+                seat.player.leave(now, patience=seat.patience, stopping=False)
+        self.tell()
+
+    async def hand_over_all(self) -> None:
+        """Leave every router; return once all VIPs are the peer's, or nobody took them."""
+        now = trio.current_time()
+        self._stopping = True
+        for seat in self._seats:
+            seat.player.leave(now, patience=seat.patience, stopping=True)
+        self._turned()
+        longest = max((seat.patience for seat in self._seats), default=0.0)
+        with trio.move_on_after(longest + PATIENCE_MORE):
+            await self._released.wait()
+        for seat in self._seats:
+            self._stop(seat, "stopped")
+        self.tell()
+
+    def _seat(self, router: Router) -> Seat:
+        return Seat(Player(router, self._addresses, self._announcer, open_socket=self._open_socket))
+
+    async def _keep_playing(self, seat: Seat) -> None:
+        """The hot task of one router: wait for its socket or its deadline, and turn."""
+        player = seat.player
+        with seat.scope:
+            await self._table_ready.wait()
+            while player.playing or not self._stopping:
+                if not player.playing:
+                    started = player.start(self._links() or {}, trio.current_time())
+                    self.tell()
+                    if not started:
+                        await trio.sleep(LOOK_AT_LINKS_EVERY)
+                        continue
+                # Stopped while we wait: the loop's head says whether it starts again.
+                with suppress(trio.ClosedResourceError), trio.move_on_at(player.deadline):
+                    await trio.lowlevel.wait_readable(player.fileno)
+                player.turn(trio.current_time())
+                self._turned()
+
+    def _turned(self) -> None:
+        self.tell()
+        if self._stopping and not any(seat.player.state.hold for seat in self._seats):
+            self._released.set()
+
+    def _look_at_links(self) -> None:
+        """An interface that went down, away or was made anew takes its routers out of the race."""
+        links = self._links()
+        for seat in self._seats:
+            if links is None or not seat.player.playing:
+                continue
+            if why := seat.player.unfit(links):
+                self._stop(seat, why, fault=True)
+            else:
+                seat.player.look(links)
+        self._turned()
+
+    def _stop(self, seat: Seat, reason: str, *, fault: bool = False) -> None:
+        if seat.player.playing:
+            trio.lowlevel.notify_closing(seat.player.fileno)
+        seat.player.stop(reason, trio.current_time(), fault=fault)
+
+    def _links(self) -> dict[str, Link] | None:
+        """None when they cannot be read now."""
+        try:
+            return self._addresses.links()
+        except (OSError, Torn) as error:
+            log.warning("the interfaces cannot be read: %s", error)
+            return None
+
+    def _vips_stand(self, seats: Sequence[Seat]) -> bool:
+        """Is a VIP of theirs on its interface?"""
+        links = self._links() or {}
+        try:
+            return any(seat.player.holds_any(links) for seat in seats)
+        except (OSError, Torn) as error:
+            log.warning("the addresses cannot be read: %s", error)
+            return False
+
+    def _table_stands(self) -> bool:
+        """Are there virtual services in the kernel?"""
+        try:
+            with self._table.open() as lines:
+                return sum(1 for _ in lines) > TABLE_HEADING
+        except OSError:
+            return False
