@@ -12,7 +12,7 @@ DEBIAN_PACKAGES := iproute2 ipvsadm nginx-light procps python3 python3-venv user
 .PHONY: demo test lint test-all bench clean
 
 demo: $(VENV)/ready
-	$(RUN) -m director drill demo
+	$(RUN) -m director drill run
 
 test: $(VENV)/ready lint
 	$(RUN) -m pytest -m "not full"

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, function = args.run.split(":")
     run: Run = getattr(import_module(f"director.{module}"), function)
     try:
-        return int(run(args))
+        status = int(run(args))
+        sys.stdout.flush()  # a reader that is gone shows here, and not when Python exits
     except DirectorError as error:
         show_faults(error, as_json=args.json)
         return int(error.status)
@@ -42,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.DONE)
     except KeyboardInterrupt:
         return 130
+    except Exception:  # noqa: BLE001  (a bug of ours has a status of its own)
+        traceback.print_exc()
+        return int(Exit.BUG)
+    return status
 
 
 def show_faults(error: DirectorError, *, as_json: bool) -> None:
@@ -79,7 +85,7 @@ Verb = Callable[[str, str, str], argparse.ArgumentParser]
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    config = os.environ.get("DIRECTOR_CONFIG", str(paths.CONFIG))
+    config = os.environ.get("DIRECTOR_CONFIG") or str(paths.CONFIG)
     parser.add_argument("--config", type=Path, default=Path(config), metavar="FILE")
     parser.add_argument("--node", metavar="NAME", help="which node of the file this machine is")
     parser.add_argument("--runtime", type=Path, default=paths.RUNTIME, metavar="DIR")
@@ -130,5 +136,5 @@ def _add_operating(verb: Verb) -> None:
 
 def _add_drills(verb: Verb) -> None:
     drill = verb("drill", "cli.drill:drill", "failover drills in test machines")
-    drill.add_argument("action", choices=("list", "run", "demo"))
-    drill.add_argument("names", nargs="*", metavar="NAME")
+    drill.add_argument("action", choices=("list", "run"))
+    drill.add_argument("names", nargs="*", metavar="NAME", help="without one: the demo")

@@ -21,7 +21,7 @@ def maintenance(args: argparse.Namespace) -> int:
 def weight(args: argparse.Namespace) -> int:
     """A weight by hand, a share of the configured one, or back to what the file and health say."""
     words = {"server": args.server, "weight": args.weight}
-    if args.for_:
+    if args.for_ is not None:
         words["for"] = args.for_
     return _say_places(args, "weight", **words)
 

@@ -10,7 +10,7 @@ import msgspec
 from director.ask import ask_engine
 from director.model.state import DestinationState, ServiceState, State
 
-Paint = Callable[[str], str]
+Paint = Callable[[str], str]  # pads nothing: codes have no width
 COLOURS = {"up": "32", "active": "32", "down": "31", "fault": "31", "alarm": "31", "warning": "33"}
 
 
@@ -59,7 +59,8 @@ def _destination_line(one: DestinationState, paint: Paint) -> str:
     kernel = "-" if one.weight.kernel is None else str(one.weight.kernel)
     wanted = "" if kernel == str(one.weight.wanted) else f" (wanted {one.weight.wanted})"
     why = " ".join(one.weight.because)
+    health = paint(one.health) + " " * (8 - len(one.health))
     return (
-        f"  {one.real_server:<12} {one.address:<22} {paint(one.health):<8} weight {kernel}{wanted}"
+        f"  {one.real_server:<12} {one.address:<22} {health} weight {kernel}{wanted}"
         f"  active {one.active} inactive {one.inactive}  {why}: {one.reason}"
     )

@@ -39,9 +39,15 @@ class Child:
         self._back_off = 0.0
 
     def start(self) -> None:
-        """Start it."""
+        """Start it; what cannot be started now (no memory, no process to spare) is tried again."""
         self._started = time.monotonic()
-        self.process = subprocess.Popen(self._argv, start_new_session=True)
+        try:
+            self.process = subprocess.Popen(self._argv, start_new_session=True)
+        except OSError as error:
+            log.error("%s cannot be started: %s", self.name, error.strerror)  # noqa: TRY400
+            self._back_off = min(BACK_OFF_MAX, max(BACK_OFF_FIRST, 2 * self._back_off))
+            self.start_at = self._started + self._back_off
+            return
         log.info("%s started (pid %d)", self.name, self.process.pid)
 
     def ended(self) -> int | None:
@@ -78,11 +84,18 @@ def up(args: argparse.Namespace) -> int:
     check += ["--node", args.node] if args.node else []
     if status := subprocess.run(check, check=False, stdout=subprocess.DEVNULL).returncode:
         return status
-    children = [Child(name, argv) for name, argv in commands(args)]
-    status = _keep(children, Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT))
-    for child in children:
-        child.stop(STOP_WITHIN)
-    return status
+    return supervise(commands(args))
+
+
+def supervise(commands: list[tuple[str, list[str]]]) -> int:
+    """Until a signal (SIGHUP too: the terminal is gone), or a child that cannot be helped."""
+    children = [Child(name, argv) for name, argv in commands]
+    signals = Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    try:
+        return _keep(children, signals)
+    finally:
+        for child in children:
+            child.stop(STOP_WITHIN)
 
 
 def commands(args: argparse.Namespace) -> list[tuple[str, list[str]]]:

@@ -130,10 +130,12 @@ def hand_over(stage: Stage) -> Result:
 
 
 def clean_stop(stage: Stage) -> Result:
-    """SIGTERM to the active director, as systemd stops it."""
+    """SIGTERM to the active director, as systemd stops it; then it is started again."""
     node = stage.active()
     result = _planned(stage, "clean stop", lambda active: active.stop(signal.SIGTERM))
     stage.wait_for(f"{node.name} has stopped", lambda: node.up.poll() is not None, 15.0)
+    node.start()
+    stage.settle()
     return result
 
 

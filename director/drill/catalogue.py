@@ -1,0 +1,63 @@
+"""The drills that there are, and how they are played."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from director.drill import steps
+from director.drill.host import run_folder
+from director.drill.report import Display, summary
+from director.drill.stage import BUSY_EVERY, HELD, SLOW_EVERY, Result, Stage, set_stage
+from director.errors import DirectorError, Exit, Fault
+
+
+class Drill(msgspec.Struct, frozen=True):
+    """Steps that belong together, and lead back to where they began."""
+
+    text: str
+    steps: tuple[steps.Step, ...]
+
+
+DRILLS = {
+    "steady": Drill("all is well", (steps.steady,)),
+    "real-server": Drill(
+        "a real server is killed and comes back",
+        (steps.real_server_dies, steps.real_server_returns),
+    ),
+    "quiesce": Drill("an operator quiesces a real server and undoes it", (steps.quiesce,)),
+    "hand-over": Drill("the active director hands over to its peer", (steps.hand_over,)),
+    "power": Drill(
+        "the active director loses its power and comes back",
+        (steps.power_cut, steps.power_returns),
+    ),
+    "stop": Drill("the active director is stopped, and started again", (steps.clean_stop,)),
+}
+DEMO = ("steady", "real-server", "quiesce", "hand-over", "power")
+
+
+def run(names: Sequence[str]) -> int:
+    """0: every step did what it should. 1: one did not. Raises SystemLacks, NoRight."""
+    unknown = [name for name in names if name not in DRILLS]
+    if unknown:
+        fault = f"there is no drill {', '.join(unknown)}"
+        raise DirectorError(Exit.USAGE, Fault(fault=fault, mend=f"one of: {', '.join(DRILLS)}"))
+    began = time.monotonic()
+    print("starting two directors, a client and real servers, each with a network of its own")
+    with run_folder() as folder, set_stage(folder) as stage:
+        print(f"ready after {time.monotonic() - began:.1f} s")
+        stage.held = [stage.hold(HELD, BUSY_EVERY), stage.hold(HELD, SLOW_EVERY)]
+        results = _play(stage, names or DEMO)
+    print(f"\n{summary(results)}\n\n{time.monotonic() - began:.0f} s in all")
+    return Exit.NO if any(one.faults for one in results) else Exit.DONE
+
+
+def _play(stage: Stage, names: Sequence[str]) -> list[Result]:
+    results = []
+    with Display(stage) as display:
+        for name in names:
+            display.say(f"* {name}: {DRILLS[name].text}")
+            for step in DRILLS[name].steps:
+                stage.step = step.__name__.replace("_", " ")
+                results.append(step(stage))
+    return results
