@@ -7,7 +7,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 # What a test machine is made of, and what plays in it.
-DEBIAN_PACKAGES := iproute2 ipvsadm nginx-light procps python3 python3-venv user-mode-linux util-linux
+DEBIAN_PACKAGES := iproute2 ipvsadm nginx-light procps python3 python3-venv systemd \
+	user-mode-linux util-linux
 
 .PHONY: demo test lint test-all bench clean
 
