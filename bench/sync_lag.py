@@ -1,8 +1,9 @@
-# How long until the standby knows a new connection: the age below which a power cut may lose it.
+# How long until the standby knows a new connection: below this age a power cut may lose it.
 #
-# The kernel's master daemon sends a sync message when it is full, and looks at an open one once a second
-# (IPVS_SYNC_CHECK_PERIOD), sending it when it is older than two (IPVS_SYNC_FLUSH_TIME). With a small
-# `maxlen` each record pushes its predecessor out. Both are measured here, quiet and under load.
+# The kernel's master daemon sends a sync message when it is full; at an open one it looks once a
+# second (IPVS_SYNC_CHECK_PERIOD) and sends it when it is older than two (IPVS_SYNC_FLUSH_TIME).
+# With a small `maxlen` each record pushes its predecessor out. Both are measured here, quiet and
+# under load.
 """`python -m bench.sync_lag`: seconds from an established connection to its entry on the standby."""
 
 import argparse
