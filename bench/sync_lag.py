@@ -4,7 +4,7 @@
 # second (IPVS_SYNC_CHECK_PERIOD) and sends it when it is older than two (IPVS_SYNC_FLUSH_TIME).
 # With a small `maxlen` each record pushes its predecessor out. Both are measured here, quiet and
 # under load.
-"""`python -m bench.sync_lag`: seconds from an established connection to its entry on the standby."""
+"""`python -m bench.sync_lag`: seconds from a new connection to its entry on the standby."""
 
 import argparse
 import json
