@@ -20,10 +20,19 @@ class _Journal(logging.Formatter):
         return f"<{SYSLOG_LEVEL.get(record.levelno, 5)}>{text}"
 
 
+def _goes_to_journal() -> bool:
+    """$JOURNAL_STREAM is inherited, so it names the stream that it is about (systemd.exec(5))."""
+    try:
+        stderr = os.fstat(sys.stderr.fileno())
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+
+
 def start_logging() -> None:
     """Call once, first thing in a process."""
     handler = logging.StreamHandler(sys.stderr)
-    if os.environ.get("JOURNAL_STREAM"):
+    if _goes_to_journal():
         handler.setFormatter(_Journal("%(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))

@@ -11,8 +11,10 @@ class Systemd:
         path = os.environ.get("NOTIFY_SOCKET", "")
         self._path = "\0" + path[1:] if path.startswith("@") else path
         microseconds = os.environ.get("WATCHDOG_USEC", "")
-        # Half the limit, as sd_watchdog_enabled(3) advises.
-        self.watchdog_every = int(microseconds) / 2e6 if microseconds.isdigit() else 0.0
+        # A child inherits the environment: WATCHDOG_PID says whose watchdog it is. Half the limit,
+        # as sd_watchdog_enabled(3) advises.
+        ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.watchdog_every = int(microseconds) / 2e6 if ours and microseconds.isdigit() else 0.0
 
     def say(self, state: str) -> None:
         """`READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`. A lost word is no fault."""

@@ -24,7 +24,7 @@ import msgspec
 from director.errors import DirectorError, Exit, Fault
 
 T = TypeVar("T")
-# Not the host's PATH: what is a shell script there (pyenv's python) takes a second to start in a
+# Not the host's PATH: what is a shell script there (a wrapper) takes a second to start in a
 # machine, and a root shell by su(1) lacks the sbin folders.
 SEARCH_PATH = ":".join(
     [

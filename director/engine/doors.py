@@ -46,7 +46,7 @@ async def open_door(path: Path, group: str) -> trio.SocketListener:
 
 def _remove_stale(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # an engine that hangs has a full backlog
+        probe.settimeout(0)  # an engine that hangs has a full backlog
         try:
             probe.connect(str(path))
         except BlockingIOError:

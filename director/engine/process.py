@@ -5,6 +5,7 @@
 
 import logging
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
 from director.errors import NoRight
-from director.kernel.hands import KernelHands
+from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
 from director.policy.facts import Facts
 from director.policy.upkeep import sysctls_wanted
@@ -36,7 +37,12 @@ def run(config: Config, runtime: Path, state: Path) -> None:
     trio.run(_main, config, runtime, state / paths.STATE_FILE)
 
 
-async def _main(config: Config, runtime: Path, state_file: Path) -> None:
+async def _main(
+    config: Config,
+    runtime: Path,
+    state_file: Path,
+    _make_hands: Callable[[], Hands] = KernelHands,  # a test has no kernel
+) -> None:
     # Opened first: a second engine must fail before it has touched anything.
     workers_door = await doors.open_door(runtime / paths.WORKERS_SOCKET, "director")
     view_door = await doors.open_door(runtime / paths.VIEW_SOCKET, "director-view")
@@ -45,7 +51,7 @@ async def _main(config: Config, runtime: Path, state_file: Path) -> None:
     remembered, trouble = memory.recall(state_file)
     if trouble:
         log.warning("%s", trouble)
-    hands = KernelHands()
+    hands = _make_hands()
     facts = Facts(config)
     facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
     _remember_sysctls(hands, config, remembered, state_file)
@@ -83,7 +89,7 @@ async def _main(config: Config, runtime: Path, state_file: Path) -> None:
 
 
 def _remember_sysctls(
-    hands: KernelHands, config: Config, remembered: memory.Memory, state_file: Path
+    hands: Hands, config: Config, remembered: memory.Memory, state_file: Path
 ) -> None:
     """Record what stood before the first change, so that `clear` can put it back one day."""
     if config.kernel.sysctls == "report":

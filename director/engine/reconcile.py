@@ -144,7 +144,7 @@ class Reconciler:
                 log.info("%s%s", "repaired: " if repairs else "", show(op))
                 enter(self.facts.observed, op)
         for one in refused:
-            if one not in said:
+            if one not in said and one not in self.refused:
                 log.warning("refused: %s: %s; %s", show(one.op), one.name, one.mend)
         if refused:
             earlier = [one for one in self.refused if one.op not in ops]

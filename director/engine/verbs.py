@@ -1,7 +1,8 @@
 """What a command may ask of the engine, and the answers."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from director.wire.messages import Answer, Ask
 REQUESTS_MAX = 64  # of one connection: a command asks once or twice, `--wait` polls
 ASK_MAX = 64 * 1024  # bytes
 FOR_MAX = 3650 * 86400.0  # seconds
+
+Place = tuple[str, str]  # service, real server
 
 
 class Verbs:
@@ -118,49 +121,32 @@ class Verbs:
         places = self._find(ask.args.get("server", ""))
         switch = ask.args.get("switch", "")
         if switch not in ("on", "off"):
-            raise _refusal(Exit.USAGE, f"{switch!r} is no switch", "give on or off")
+            raise _error(Exit.USAGE, f"{switch!r} is no switch", "give on or off")
         if switch == "on":
-            return self._override(places, Override("maintenance"))
-        self._take_back([place for place in places if self._in_maintenance(place)])
-        return self._recorded(places)
+            return self._override(places, dict.fromkeys(places, Override("maintenance")))
+        # A weight by hand is another matter, and stays.
+        return self._override(places, dict.fromkeys(filter(self._in_maintenance, places)))
 
     def _weight(self, ask: Ask) -> Answer:
         places = self._find(ask.args.get("server", ""))
-        text = ask.args.get("weight", "")
-        if text == "auto":
-            return self._override(places, None)
-        digits = text.removesuffix("%")
-        if not digits.isascii() or not digits.isdigit() or int(digits) > 65535:
-            raise DirectorError(
-                Exit.USAGE,
-                Fault(fault=f"{text!r} is no weight", mend="give 0..65535, a share (50%) or auto"),
-            )
-        seconds = parse_duration(ask.args["for"]) if ask.args.get("for") else 0.0
-        until = trio.current_time() + seconds if seconds else 0.0
-        return self._override(places, Override("weight", int(digits), text.endswith("%"), until))
+        override = _parse_weight(ask.args, trio.current_time())
+        if quiet := [f"{one}/{name}" for one, name in places if self._in_maintenance((one, name))]:
+            fault, mend = f"{quiet[0]} is in maintenance", f"director maintenance off {quiet[0]}"
+            raise _error(Exit.NO, fault, mend)
+        return self._override(places, dict.fromkeys(places, override))
 
     def _failover(self, ask: Ask) -> Answer:
         router = ask.args.get("router", "")
         names = [one.name for one in self._facts.config.routers]
         if router and router not in names:
-            raise DirectorError(
-                Exit.NO,
-                Fault(
-                    fault=f"there is no virtual router {router!r}",
-                    mend=f"one of: {', '.join(names)}",
-                ),
-            )
+            fault = f"there is no virtual router {router!r}"
+            raise _error(Exit.NO, fault, f"one of: {', '.join(names)}")
         if not self._workers.hand_over(router):
-            raise DirectorError(
-                Exit.UNREACHABLE,
-                Fault(
-                    fault="the vrrp process is not connected",
-                    mend="it restarts by itself; see `director status`",
-                ),
-            )
+            fault = "the vrrp process is not connected"
+            raise _error(Exit.UNREACHABLE, fault, "it restarts by itself; see `director status`")
         return Answer(Exit.DONE)
 
-    def _find(self, server: str) -> list[tuple[str, str]]:
+    def _find(self, server: str) -> list[Place]:
         """`SERVICE/NAME` is one place, a bare `NAME` is the real server in all its services."""
         service_name, _, name = server.rpartition("/")
         found = [
@@ -173,14 +159,17 @@ class Verbs:
             known = sorted(
                 {member.name for one in self._facts.services.values() for member in one.members}
             )
-            raise DirectorError(
-                Exit.NO,
-                Fault(fault=f"there is no {server!r}", mend=f"one of: {', '.join(known[:20])}"),
-            )
+            mend = f"one of: {', '.join(known[:20])}"
+            raise _error(Exit.NO, f"there is no {server!r}", mend)
         return found
 
-    def _override(self, places: list[tuple[str, str]], override: Override | None) -> Answer:
-        for service, name in places:
+    def _in_maintenance(self, place: Place) -> bool:
+        override = self._facts.overrides.get(place)
+        return override is not None and override.kind == "maintenance"
+
+    def _override(self, places: list[Place], overrides: Mapping[Place, Override | None]) -> Answer:
+        """Learn and record; the answer names `places`, of which some may have nothing to change."""
+        for (service, name), override in overrides.items():
             self._news.tell(self._facts.learn_override(service, name, override))
         self._memory.overrides = memory.from_overrides(self._facts.overrides, trio.current_time())
         try:
@@ -193,3 +182,32 @@ class Verbs:
             )
             return Answer(Exit.PARTLY, faults=(fault,))
         return Answer(Exit.DONE, msgspec.json.encode([f"{s}/{n}" for s, n in places]).decode())
+
+
+def _parse_weight(args: Mapping[str, str], now: float) -> Override | None:
+    """What `weight` asks for; None is `auto`."""
+    text = args.get("weight", "")
+    until = now + _parse_for(args["for"]) if "for" in args else 0.0
+    if text == "auto":
+        return None
+    digits = text.removesuffix("%")
+    if re.fullmatch("[0-9]{1,5}", digits) is None or int(digits) > WEIGHT_MAX:
+        mend = f"give 0..{WEIGHT_MAX}, a share (50%) or auto"
+        raise _error(Exit.USAGE, f"{text!r} is no weight", mend)
+    return Override("weight", int(digits), text.endswith("%"), until)
+
+
+def _parse_for(text: str) -> float:
+    """Seconds; never 0, which would mean for ever."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise _error(Exit.USAGE, str(error), 'write "1h"') from error
+    if not 0 < seconds <= FOR_MAX:
+        mend = "give a time up to 3650d, or leave --for out: until revoked"
+        raise _error(Exit.USAGE, f"{text!r} is no time to wait for", mend)
+    return seconds
+
+
+def _error(status: Exit, fault: str, mend: str) -> DirectorError:
+    return DirectorError(status, Fault(fault=fault, mend=mend))

@@ -28,7 +28,7 @@ def look(observed: Observed, op: Op) -> object:
             return observed.sync.get(role)
         case SetSysctl(name):
             return observed.sysctls.get(name)
-        case SetTimeouts():
+        case _:
             return observed.timeouts
 
 
@@ -54,12 +54,18 @@ def enter(observed: Observed, op: Op) -> None:
             table[key].destinations[endpoint] = destination
         case DeleteDestination(key, endpoint):
             del table[key].destinations[endpoint]
+        case _:
+            _enter_upkeep(observed, op)
+
+
+def _enter_upkeep(observed: Observed, op: StartSync | StopSync | SetSysctl | SetTimeouts) -> None:
+    match op:
         case StartSync(role, settings):
             observed.sync[role] = settings
         case StopSync(role):
             del observed.sync[role]
         case SetSysctl(name, value):
             observed.sysctls[name] = value
-        case SetTimeouts(tcp, tcp_fin, udp):
-            before = observed.timeouts
-            observed.timeouts = (tcp or before[0], tcp_fin or before[1], udp or before[2])
+        case _:  # 0 leaves what is there
+            tcp, tcp_fin, udp = observed.timeouts
+            observed.timeouts = (op.tcp or tcp, op.tcp_fin or tcp_fin, op.udp or udp)

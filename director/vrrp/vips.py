@@ -85,8 +85,8 @@ class Vips:
         self._quiet_until = now + max(self._router.interval, ANNOUNCE_LEAST)
         frames = [one for vip in self._router.vips if (one := self._frame(vip)) is not None]
         for _ in range(BURST):
-            for device, frame in frames:
-                self._announcer.send(device, frame)
+            for link, frame in frames:
+                self._announcer.send(link, frame)
 
     def hush(self) -> None:
         """Forget a burst that was put off: a peer is going to announce them."""
@@ -126,12 +126,12 @@ class Vips:
         else:
             self._refresh_at = now + RETRY_EVERY if self._refused else math.inf
 
-    def _frame(self, vip: Vip) -> tuple[str, bytes] | None:
+    def _frame(self, vip: Vip) -> tuple[Link, bytes] | None:
         """The interface and what announces the VIP there; None where there is no Ethernet."""
         link = self._links.get(vip.interface)
         if link is None or len(link.mac) != 6:
             return None
         address = vip.prefix.address
         if vip.prefix.family is Family.IPV4:
-            return vip.interface, gratuitous_arp(link.mac, address)
-        return vip.interface, neighbour_advertisement(link.mac, address, routes=True)
+            return link, gratuitous_arp(link.mac, address)
+        return link, neighbour_advertisement(link.mac, address, routes=True)

@@ -1,0 +1,81 @@
+"""cli/check: the file as this machine sees it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from director.cli import check
+from director.cli.main import main
+from director.errors import Exit
+
+NODE = """
+format = 1
+[interfaces]
+front = "lo"
+[nodes.lb1]
+addresses = {{ front = "127.0.0.2" }}
+[vrrp.web]
+interface = "front"
+vrid = 51
+addresses = ["{vip}"]
+"""
+NAT = """
+[services.web]
+virtual = "192.0.2.10:80"
+forwarding = "nat"
+real_servers = ["10.0.8.11"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine is lb1, and has a loopback."""
+    monkeypatch.setattr("socket.gethostname", lambda: "lb1")
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "director.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_vip_that_has_its_length(tmp_path: Path) -> None:
+    """It is in a network of its own."""
+    assert main(["check", written(tmp_path, NODE.format(vip="192.0.2.10/32"))]) == Exit.DONE
+
+
+def test_a_vip_in_no_network_of_its_interface(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Known on the node itself, and not asked where --node plays another."""
+    path = written(tmp_path, NODE.format(vip="192.0.2.10"))
+
+    assert main(["check", path]) == Exit.CONFIG
+    said = capsys.readouterr().err
+    assert "192.0.2.10 is in no network of lo" in said
+    assert "  mend: write its length" in said
+
+    assert main(["check", path, "--node", "lb1"]) == Exit.DONE
+
+
+def test_a_warning_is_said_and_the_file_is_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr with its mend, and in the JSON."""
+    path = written(tmp_path, NODE.format(vip="192.0.2.10/32") + NAT)
+
+    assert main(["check", path, "--json"]) == Exit.DONE
+
+    said = capsys.readouterr()
+    assert said.err.startswith("warning: ")
+    assert "  mend: " in said.err
+    assert len(json.loads(said.out)["warnings"]) == 1
+
+
+def test_a_process_loads_what_is_checked(tmp_path: Path) -> None:
+    """The same reading, without the warnings."""
+    path = tmp_path / "director.toml"
+    path.write_text(NODE.format(vip="192.0.2.10/32"))
+
+    assert check.load_config(path, None).node == "lb1"

@@ -1,0 +1,341 @@
+"""engine/reconcile: the loop, in virtual time, over a kernel in memory."""
+
+import errno
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from director.engine.reconcile import FIRST_VERDICTS_WITHIN, RETRY_AFTER
+from director.model.address import Endpoint
+from director.model.ops import (
+    AddDestination,
+    AddService,
+    DeleteDestination,
+    DeleteService,
+    Op,
+    SetDestination,
+    StartSync,
+)
+from director.model.service import Destination
+from director.policy.weight import Override
+from tests.director.engine.scene import (
+    ONE,
+    RESYNC,
+    TWO,
+    WEB,
+    Scene,
+    WatchedKernel,
+    config_of,
+    standing,
+    table,
+    virtual,
+)
+
+pytestmark = pytest.mark.trio
+STRANGER = Endpoint("10.0.8.99", 80)
+
+
+async def started(nursery: trio.Nursery, scene: Scene) -> Scene:
+    """A scene whose reconciler runs, and whose first verdicts are in."""
+    scene.all_up()
+    await nursery.start(scene.reconciler.run)
+    await wait_all_tasks_blocked()
+    scene.kernel.rounds.clear()
+    scene.kernel.readings.clear()
+    return scene
+
+
+def to(weight: int, endpoint: Endpoint = ONE, number: int = 0) -> SetDestination:
+    return SetDestination(virtual(number), endpoint, Destination(weight=weight))
+
+
+async def test_the_first_news_is_acted_on_at_once(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """No settling time: the instant of the news is the instant of the operation."""
+    scene = await started(nursery, Scene(config_of()))
+
+    await trio.sleep(0.5)
+    scene.learn(standing(ONE, "down"))
+    await wait_all_tasks_blocked()
+
+    assert scene.kernel.rounds == [(0.5, (to(0),))]
+
+
+async def test_a_burst_costs_two_rounds(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """What arrives while the first batch is with the kernel makes the second, all of it."""
+    scene = await started(nursery, Scene(config_of(20)))
+    names = iter(range(1, 20))
+
+    def more() -> None:
+        for number in names:
+            scene.news.tell(scene.facts.learn_override(f"s{number}", "web1", Override("weight", 7)))
+
+    scene.kernel.meanwhile = more
+    scene.news.tell(scene.facts.learn_override("s0", "web1", Override("weight", 7)))
+    await wait_all_tasks_blocked()
+
+    assert [len(ops) for _, ops in scene.kernel.rounds] == [1, 19]
+
+
+async def test_one_weight_is_one_operation_and_no_reading(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """However much stands beside it, one change costs one message."""
+    scene = await started(nursery, Scene(config_of(50)))
+
+    scene.news.tell(scene.facts.learn_override("s7", "web2", Override("maintenance")))
+    await wait_all_tasks_blocked()
+
+    assert [ops for _, ops in scene.kernel.rounds] == [(to(0, TWO, 7),)]
+    assert scene.kernel.readings == []
+
+
+async def test_a_refusal_is_read_back_and_tried_again(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Shown as long as it lasts, said once, over once it is taken; no repair, for it was ours."""
+    scene = await started(nursery, Scene(config_of(resync=60.0)))
+    scene.kernel.refuse = lambda op: errno.ENOMEM if op == to(0) else 0
+
+    scene.learn(standing(ONE, "down"))
+    await trio.sleep(1.5 * RETRY_AFTER)
+
+    assert [at for at, _ in scene.kernel.rounds] == [0.0, RETRY_AFTER]
+    assert scene.kernel.readings == [RETRY_AFTER]
+    assert [one.op for one in scene.reconciler.refused] == [to(0)]
+    assert caplog.text.count("refused: ") == 1
+
+    scene.kernel.refuse = lambda _op: 0
+    await trio.sleep(RETRY_AFTER)
+
+    assert scene.kernel.weights() == {ONE.address: 0, TWO.address: 100}
+    assert scene.reconciler.refused == ()
+    assert scene.reconciler.repaired == 0
+
+
+async def test_a_refusal_of_what_is_no_longer_wanted_is_forgotten(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A server that is up again needs nothing from the kernel, so nothing is refused."""
+    scene = await started(nursery, Scene(config_of(resync=60.0)))
+    scene.kernel.refuse = lambda op: errno.ENOMEM if op == to(0) else 0
+    scene.learn(standing(ONE, "down"))
+    await trio.sleep(0.1)
+
+    scene.learn(standing(ONE, "up"))
+    await trio.sleep(RETRY_AFTER)
+
+    assert scene.reconciler.refused == ()
+
+
+async def test_other_news_does_not_hide_a_refusal(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is still refused stays shown, and is not said again, whatever else is told."""
+    scene = await started(nursery, Scene(config_of(2, resync=60.0)))
+    refused = to(3), to(3, TWO, 1)
+    scene.kernel.refuse = lambda op: errno.ENOMEM if op in refused else 0
+
+    for service, server, weight in (("s0", "web1", 3), ("s0", "web2", 5), ("s1", "web2", 3)):
+        override = Override("weight", weight)
+        scene.news.tell(scene.facts.learn_override(service, server, override))
+        await wait_all_tasks_blocked()
+
+    assert [one.op for one in scene.reconciler.refused] == [*refused]
+    assert scene.kernel.weights()[TWO.address] == 5
+    assert caplog.text.count("refused: ") == 2
+
+
+async def test_what_somebody_else_changed_is_repaired_and_counted(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A slow round reads the table, puts it right, and says so."""
+    caplog.set_level("INFO")
+    scene = await started(nursery, Scene(config_of()))
+    caplog.clear()
+
+    del scene.kernel.table[WEB].destinations[ONE]
+    await trio.sleep(RESYNC)
+    await wait_all_tasks_blocked()
+
+    add = AddDestination(WEB, ONE, Destination(weight=100))
+    assert scene.kernel.rounds == [(RESYNC, (add,))]
+    assert scene.reconciler.repaired == 1
+    assert "repaired: tcp/192.0.2.10:80 10.0.8.11:80 add" in caplog.text
+
+
+async def test_news_that_meets_a_reading_is_no_repair(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Nor is it kept waiting for the reading: it is applied before."""
+    scene = await started(nursery, Scene(config_of()))
+
+    scene.reconciler._resync_at = 1.0
+    await trio.sleep(0.999)
+    scene.news.tell(scene.facts.learn_override("s0", "web1", Override("maintenance", until=1.0)))
+    await trio.sleep(0.5)
+
+    assert [(at, ops[0]) for at, ops in scene.kernel.rounds] == [(0.999, to(0)), (1.0, to(100))]
+    assert scene.kernel.readings == [1.0]
+    assert scene.reconciler.repaired == 0
+
+
+async def test_draining_what_the_file_no_longer_names_is_no_repair(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Empty connections are seen by a reading; what follows from them was planned."""
+    there = table(web1=100, web2=100)
+    there.destinations[STRANGER] = Destination(weight=100)
+    scene = await started(nursery, Scene(config_of(), WatchedKernel({WEB: there})))
+
+    await trio.sleep(RESYNC + 0.1)
+
+    on_table = [op for op in scene.kernel.applied if hasattr(op, "key")]
+    assert on_table == [to(0, STRANGER), DeleteDestination(WEB, STRANGER)]
+    assert scene.reconciler.repaired == 0
+
+
+async def test_nothing_that_the_file_does_not_name_is_removed(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A foreign service is not touched, and no service at all is ever deleted."""
+    foreign = {virtual(500): table(web1=3)}
+    scene = Scene(config_of(2), WatchedKernel(dict(foreign)))
+    await started(nursery, scene)
+
+    scene.learn(standing(ONE, "down"), standing(TWO, "down"))
+    await trio.sleep(20 * RESYNC)
+
+    assert scene.kernel.table[virtual(500)] == foreign[virtual(500)]
+    assert not any(isinstance(op, DeleteService) for op in scene.kernel.applied)
+    assert set(scene.kernel.table) == {virtual(0), virtual(1), virtual(500)}
+
+
+async def test_the_table_is_ready_once_every_first_verdict_is_applied(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Not a moment before: whoever hears it may send clients here."""
+    scene = Scene(config_of())
+    await nursery.start(scene.reconciler.run)
+    scene.learn(standing(ONE, "down"))
+    await trio.sleep(1)
+    assert not scene.reconciler.table_ready.is_set()
+
+    scene.learn(standing(TWO, "up"))
+    with trio.fail_after(0.5):
+        await scene.reconciler.table_ready.wait()
+
+    assert scene.kernel.weights() == {ONE.address: 0, TWO.address: 100}
+
+
+async def test_a_verdict_that_comes_while_we_apply_is_not_ready_yet(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Known is not programmed: ready waits for the round that applies the last verdict."""
+    scene = Scene(config_of())
+    await nursery.start(scene.reconciler.run)
+    ready: list[bool] = []
+
+    def last_verdict() -> None:
+        ready.append(scene.reconciler.table_ready.is_set())
+        scene.learn(standing(TWO, "up"))
+
+    scene.kernel.meanwhile = last_verdict
+    scene.learn(standing(ONE, "up"))
+    await scene.reconciler.table_ready.wait()
+
+    assert ready == [False, False]
+    assert scene.kernel.weights() == {ONE.address: 100, TWO.address: 100}
+
+
+async def test_the_table_is_ready_at_the_deadline_whatever_is_missing(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A check worker that never comes does not keep the VIPs down for ever."""
+    scene = Scene(config_of(resync=60.0))
+    await nursery.start(scene.reconciler.run)
+
+    await scene.reconciler.table_ready.wait()
+
+    assert trio.current_time() == FIRST_VERDICTS_WITHIN
+
+
+async def test_a_table_that_stands_is_adopted(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A fresh engine that knows nothing yet changes nothing, however long that lasts."""
+    scene = Scene(config_of(), WatchedKernel({WEB: table(web1=70, web2=0)}))
+    await nursery.start(scene.reconciler.run)
+
+    await trio.sleep(3 * FIRST_VERDICTS_WITHIN)
+
+    on_table = [op for op in scene.kernel.applied if hasattr(op, "key")]
+    assert on_table == []
+    assert scene.kernel.weights() == {ONE.address: 70, TWO.address: 0}
+
+
+async def test_an_override_ends_by_time_alone(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """At its very instant, without news and without a reading."""
+    scene = await started(nursery, Scene(config_of(resync=60.0)))
+
+    scene.news.tell(scene.facts.learn_override("s0", "web1", Override("weight", 5, until=3.25)))
+    await trio.sleep(10)
+
+    assert scene.kernel.rounds == [(0.0, (to(5),)), (3.25, (to(100),))]
+    assert scene.kernel.readings == []
+
+
+async def test_sync_daemons_start_after_the_table_stands(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """An entry that arrives before its destination would stay unbound."""
+    scene = Scene(config_of(2, sync=True))
+    await nursery.start(scene.reconciler.run)
+
+    kinds = [type(op) for op in scene.kernel.applied]
+    assert kinds[:2] == [AddService, AddService]
+    assert kinds[-2:] == [StartSync, StartSync]
+
+
+async def test_a_deadline_that_has_passed_is_not_waited_for_again(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """
+    An unnamed destination stays beyond its drain while verdicts are missing: the loop must not
+    spin on the deadline behind it. (The kernel of this scene counts how often it is asked.)
+    """
+    there = table(web1=100, web2=100)
+    there.destinations[STRANGER] = Destination(weight=100)
+    scene = Scene(config_of(drain=1.0), WatchedKernel({WEB: there}))
+    await nursery.start(scene.reconciler.run)
+
+    await trio.sleep(60)
+
+    assert scene.kernel.weights()[STRANGER.address] == 100
+
+
+async def test_a_service_made_by_hand_in_the_same_moment_is_taken_over(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """It stands already, we are told, and its destinations were taken: the next reading agrees."""
+    scene = Scene(config_of(resync=60.0))
+
+    def already(op: Op) -> int:
+        if isinstance(op, AddService) and op.key not in scene.kernel.table:
+            scene.kernel.table[op.key] = table()
+        return 0
+
+    scene.kernel.refuse = already
+    scene.all_up()
+    await nursery.start(scene.reconciler.run)
+    assert [one.errno for one in scene.reconciler.refused] == [errno.EEXIST]
+
+    await trio.sleep(RETRY_AFTER)
+    await wait_all_tasks_blocked()
+
+    assert scene.reconciler.refused == ()
+    assert scene.kernel.weights() == {ONE.address: 100, TWO.address: 100}

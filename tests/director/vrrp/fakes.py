@@ -1,0 +1,175 @@
+# What a player touches, in memory. All of them write into one diary, so that order can be asked for.
+"""Fake addresses, announcer and advert socket."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from director.kernel.addresses import Addresses, Held, Link
+from director.kernel.netlink import Torn
+from director.model.address import Prefix
+from director.model.vip import Failback, Router, Vip
+from director.vrrp.advert import GROUP, Advert, Heard, decode, encode
+from director.vrrp.frames import Datagram
+from director.vrrp.socket import AdvertSocket, Announcer
+
+US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+MAC = bytes.fromhex("020000000001")
+VIPS = (Vip(Prefix("192.0.2.100", 24), "eth0"), Vip(Prefix("192.0.2.101", 24), "eth0"))
+ROUTER = Router(
+    name="web",
+    vrid=51,
+    interface="eth0",
+    source=US,
+    priority=100,
+    interval=0.1,
+    vips=VIPS,
+    failback=Failback(when="now"),
+)
+ETH0 = Link(2, "eth0", MAC, up=True)
+HELD = tuple(Held(2, vip.prefix) for vip in VIPS)
+
+Diary = list[str]
+
+
+class FakeAddresses(Addresses):
+    """Interfaces and addresses as dicts. `refuse` maps what to refuse to its errno."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.found: dict[str, Link] = {"eth0": ETH0}
+        self.there: dict[Held, float] = {}
+        self.refuse: dict[Held, int] = {}
+        self.torn = False
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def hold(self, held: Sequence[Held], lease: float) -> dict[Held, int]:
+        self.diary.append("hold")
+        self.there |= {one: lease for one in held if one not in self.refuse}
+        return {one: code for one, code in self.refuse.items() if one in held}
+
+    def release(self, held: Sequence[Held]) -> dict[Held, int]:
+        self.diary.append("release")
+        for one in held:
+            self.there.pop(one, None)
+        return {one: code for one, code in self.refuse.items() if one in held}
+
+    def all(self) -> dict[Held, float]:
+        if self.torn:
+            raise Torn("torn")
+        return dict(self.there)
+
+    def links(self) -> dict[str, Link]:
+        if self.torn:
+            raise Torn("torn")
+        return dict(self.found)
+
+
+class FakeAnnouncer(Announcer):
+    """Keeps the frames."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.frames: list[tuple[str, bytes]] = []
+
+    def send(self, link: Link, frame: bytes) -> None:
+        if not self.diary or self.diary[-1] != "announce":
+            self.diary.append("announce")
+        self.frames.append((link.name, frame))
+
+
+class FakeSocket(AdvertSocket):
+    """What was sent, and what waits; a byte in a pair of sockets wakes who waits for it."""
+
+    def __init__(self, diary: Diary, source: str, peers: Sequence[str]) -> None:
+        self.diary = diary
+        self.source = source
+        self.sent: list[tuple[str, Advert]] = []
+        self.waiting: list[Datagram] = []
+        self.code = 0
+        self._destinations = tuple(peers) or (GROUP,)
+        self.socket, self._other = socket.socketpair()
+        self.socket.setblocking(False)
+
+    def deliver(self, *datagrams: Datagram) -> None:
+        """Let these wait."""
+        self.waiting += datagrams
+        self._other.send(b".")
+
+    def send(self, payload: bytes, destination: str) -> int:
+        heard = decode(
+            payload, source=self.source, destination=destination, ttl=255, peers=self._peers
+        )
+        assert isinstance(heard, Heard)
+        self.diary.append(f"send {heard.advert.priority}")
+        self.sent.append((destination, heard.advert))
+        return self.code
+
+    @property
+    def _peers(self) -> tuple[str, ...]:
+        return () if self._destinations == (GROUP,) else (self.source, *self._destinations)
+
+    def receive(self) -> Iterator[Datagram]:
+        with suppress(BlockingIOError):
+            self.socket.recv(1024)
+        while self.waiting:
+            self.diary.append("hear")
+            yield self.waiting.pop(0)
+
+    def close(self) -> None:
+        self.diary.append("close")
+        self.socket.close()
+        self._other.close()
+
+
+class Sockets:
+    """Opens fake sockets. `refuse` is an errno that the next opening meets."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.refuse = 0
+        self.opened: list[FakeSocket] = []
+
+    def open(self, _device: str, _index: int, source: str, peers: Sequence[str]) -> AdvertSocket:
+        if self.refuse:
+            raise OSError(self.refuse, "refused")
+        self.opened.append(FakeSocket(self.diary, source, peers))
+        return self.opened[-1]
+
+    @property
+    def last(self) -> FakeSocket:
+        """The one opened last."""
+        return self.opened[-1]
+
+    def of(self, source: str) -> FakeSocket:
+        """The first that sends from there."""
+        return next(one for one in self.opened if one.source == source)
+
+    def close(self) -> None:
+        """All of them."""
+        for one in self.opened:
+            one.close()
+
+
+def datagram(
+    priority: int,
+    source: str = PEER,
+    *,
+    vrid: int = 51,
+    destination: str = GROUP,
+    ttl: int = 255,
+    checksum: str = "pseudo",
+) -> Datagram:
+    """An advert as it comes from the wire."""
+    advert = Advert(vrid=vrid, priority=priority, interval=0.1, addresses=("192.0.2.100",))
+    payload = encode(advert, source=source, destination=destination, checksum=checksum)
+    return Datagram(
+        source=source,
+        destination=destination,
+        ttl=ttl,
+        protocol=112,
+        declared=len(payload),
+        payload=payload,
+    )

@@ -1,0 +1,604 @@
+# The process on fakes and virtual time. Signals and Unix sockets are real: they take no time.
+"""Tests of director.vrrp.stage and process."""
+
+import ctypes
+import gc
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from director.link import Link as Line
+from director.model.vip import Router
+from director.vrrp import process
+from director.vrrp.process import Vrrp
+from director.vrrp.stage import Stage
+from director.wire.messages import Beat, HandOver, Hello, Message, Roles, Snapshot, TableReady
+from tests.director.vrrp.fakes import (
+    ETH0,
+    HELD,
+    PEER,
+    ROUTER,
+    US,
+    VIPS,
+    FakeAddresses,
+    FakeAnnouncer,
+    Sockets,
+    datagram,
+)
+
+STANDS = "IP Virtual Server\nProt\n  ->\nTCP 01020304:0050 wlc\n"
+EMPTY = "IP Virtual Server\nProt\n  ->\n"
+US2 = "192.0.2.11"
+SECOND = msgspec.structs.replace(ROUTER, name="mail", vrid=52, source=US2, vips=VIPS[1:])
+FIRST = msgspec.structs.replace(ROUTER, vips=VIPS[:1])
+
+
+class Scene:
+    """A node: its kernel in memory and its runtime directory."""
+
+    def __init__(self, runtime: Path) -> None:
+        self.diary: list[str] = []
+        self.runtime = runtime
+        self.addresses = FakeAddresses(self.diary)
+        self.announcer = FakeAnnouncer(self.diary)
+        self.sockets = Sockets(self.diary)
+        self.table = runtime / "ip_vs"
+        self.table.write_text(STANDS)
+        self.stage = Stage(
+            self.addresses, self.announcer, open_socket=self.sockets.open, table=self.table
+        )
+        self.vrrp = Vrrp(runtime, self.addresses, self.announcer, self.stage)
+
+    def snapshot(self, *routers: Router) -> None:
+        self.write(msgspec.json.encode(Snapshot("lb1", "digest", routers)))
+
+    def write(self, data: bytes) -> None:
+        (self.runtime / "vrrp.json").write_bytes(data)
+
+    def roles(self) -> list[str]:
+        return [role.role for role in self.stage.roles()]
+
+    def reasons(self) -> list[str]:
+        return [role.reason for role in self.stage.roles()]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(tmp_path)
+    yield scene
+    scene.sockets.close()
+
+
+class Engine:
+    """The other end of the line: keeps what it hears, says what it is told."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.heard: list[Message] = []
+        self.lines: list[Line] = []
+        self._scope = trio.CancelScope()
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        with self._scope, trio.socket.socket(trio.socket.AF_UNIX) as door:
+            self.path.unlink(missing_ok=True)
+            await door.bind(str(self.path))
+            door.listen()
+            task_status.started()
+            async with trio.open_nursery() as nursery:
+                while True:
+                    connection, _ = await door.accept()
+                    line = Line(trio.SocketStream(connection))
+                    self.lines.append(line)
+                    nursery.start_soon(line.pump)
+                    nursery.start_soon(self._listen, line)
+
+    async def _listen(self, line: Line) -> None:
+        async for message in line.messages():
+            self.heard.append(message)
+
+    def die(self) -> None:
+        self._scope.cancel()
+
+    @property
+    def said_roles(self) -> list[list[str]]:
+        return [[one.role for one in m.roles] for m in self.heard if isinstance(m, Roles)]
+
+
+async def passes(seconds: float) -> None:
+    """Virtual time, and everything that happens in it."""
+    await trio.testing.wait_all_tasks_blocked()
+    with trio.move_on_after(seconds):
+        await trio.sleep_forever()
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def until(condition: Callable[[], bool], within: float = 10.0) -> float:
+    """Virtual seconds until it holds."""
+    start = trio.current_time()
+    while not condition():
+        assert trio.current_time() - start < within, "not in time"
+        await passes(0.005)
+    return trio.current_time() - start
+
+
+@pytest.fixture
+async def running(scene: Scene) -> AsyncIterator[Callable[[], Any]]:
+    """A function that starts the process; it is ended by SIGTERM, as it should be."""
+    async with trio.open_nursery() as nursery:
+        ended = trio.Event()
+        begun = False
+
+        async def main() -> None:
+            await scene.vrrp.main()
+            ended.set()
+
+        async def start() -> Callable[[float], Any]:
+            nonlocal begun
+            begun = True
+            nursery.start_soon(main)
+            await trio.testing.wait_all_tasks_blocked()
+            return stop
+
+        async def stop(within: float) -> float:
+            start = trio.current_time()
+            signal.raise_signal(signal.SIGTERM)
+            with trio.fail_after(within):
+                await ended.wait()
+            return trio.current_time() - start
+
+        yield start
+        if begun and not ended.is_set():
+            await stop(60)
+
+
+pytestmark = pytest.mark.trio
+
+
+async def test_it_starts_from_the_file_without_an_engine(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A table stands, so it need not wait: active after active_down.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+
+    assert scene.roles() == ["backup"]
+    took = await until(lambda: scene.roles() == ["active"])
+
+    assert took == pytest.approx(0.361, abs=0.02)
+
+
+async def test_a_fresh_boot_waits_for_the_engines_word(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    No VIP and no table: off, saying why, until TableReady.
+    """
+    scene.table.write_text(EMPTY)
+    scene.snapshot(ROUTER)
+    await running()
+    await passes(30)
+
+    assert (scene.roles(), scene.sockets.opened) == (["off"], [])
+    assert scene.reasons() == ["waits for the engine's word that the table stands"]
+    scene.stage.table_ready()
+    await until(lambda: scene.roles() == ["active"], within=0.5)
+
+
+async def test_a_node_with_our_vips_was_not_freshly_booted(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    No table (it cannot even be read), but a VIP: it is adopted and active soon.
+    """
+    scene.table.unlink()
+    scene.addresses.there = {HELD[0]: 1.0}
+    scene.snapshot(ROUTER)
+    await running()
+
+    assert await until(lambda: scene.roles() == ["active"]) == pytest.approx(0.15, abs=0.02)
+    assert "release" not in scene.diary
+
+
+TORN = {
+    "no file": None,
+    "empty": b"",
+    "torn": b'{"type":"snapshot","node":"lb1","digest":"d","routers":[{"name":"w',
+    "no text": b"\xff\xfe\x00",
+    "not ours": b'{"type":"hello"}',
+}
+
+
+@pytest.mark.parametrize("data", TORN.values(), ids=TORN)
+async def test_without_a_readable_snapshot_it_waits_for_the_engine(
+    scene: Scene,
+    running: Any,
+    autojump_clock: Any,
+    data: bytes | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """
+    It says so, and plays what the engine says then.
+    """
+    if data is not None:
+        scene.write(data)
+    with caplog.at_level(logging.INFO):
+        await running()
+    assert "waiting for the engine" in caplog.text
+
+    async with trio.open_nursery() as nursery:
+        engine = Engine(scene.runtime / "workers.sock")
+        await nursery.start(engine.run)
+        await until(lambda: bool(engine.lines))
+        engine.lines[0].say(Snapshot("lb1", "digest", (ROUTER,)))
+        await until(lambda: scene.roles() == ["active"])
+        engine.die()
+
+
+async def test_sigterm_hands_over_and_ends_once_the_peer_is_active(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The VIPs are held until then, and no longer.
+    """
+    scene.snapshot(ROUTER)
+    stop = await running()
+    await until(lambda: scene.roles() == ["active"])
+    scene.diary.clear()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop, 1.0)
+        await passes(0.05)
+        assert scene.diary == ["send 0"]
+        scene.sockets.last.deliver(datagram(90))
+
+    assert scene.diary[:3] == ["send 0", "hear", "release"]
+    assert scene.addresses.there == {}
+
+
+async def test_sigterm_ends_within_its_patience_with_nobody_there(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Two active routers, one at 0.1 s and one at 0.2 s: 4 x 0.2 + 0.5 s, and every VIP is gone.
+    """
+    scene.snapshot(FIRST, msgspec.structs.replace(SECOND, interval=0.2))
+    stop = await running()
+    await until(lambda: scene.roles() == ["active", "active"])
+
+    assert await stop(2.0) == pytest.approx(1.3, abs=0.05)
+    assert scene.addresses.there == {}
+    assert [one.socket.fileno() for one in scene.sockets.opened] == [-1, -1]
+
+
+async def test_sigterm_with_nothing_to_give_ends_at_once(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    One router listens, one is in fault and one was never started: nothing to wait for.
+    """
+    missing = msgspec.structs.replace(SECOND, interface="eth9")
+    scene.snapshot(FIRST, missing)
+    stop = await running()
+    assert scene.roles() == ["backup", "fault"]
+
+    assert await stop(0.1) < 0.1
+
+
+async def test_sigterm_before_the_table_is_ready_ends_at_once(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The routers still wait for the engine's word.
+    """
+    scene.table.write_text(EMPTY)
+    scene.snapshot(ROUTER)
+    stop = await running()
+
+    assert await stop(0.1) < 0.1
+    assert scene.sockets.opened == []
+
+
+async def test_an_interface_that_goes_down_in_a_hand_over_ends_it(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Its router is out; nothing starts again, not even when the interface is back.
+    """
+    slow = msgspec.structs.replace(ROUTER, interval=1.0)
+    scene.snapshot(slow)
+    stop = await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop, 1.0)
+        await passes(0.01)
+        scene.addresses.found = {}
+
+    assert scene.addresses.there == {}
+    assert len(scene.sockets.opened) == 1
+
+
+async def test_an_interface_that_comes_back_while_stopping_is_too_late(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A router in fault does not start any more while another one hands over.
+    """
+    missing = msgspec.structs.replace(SECOND, interface="eth9")
+    scene.snapshot(msgspec.structs.replace(FIRST, interval=1.0), missing)
+    stop = await running()
+    await until(lambda: scene.roles() == ["active", "fault"])
+    scene.addresses.found["eth9"] = msgspec.structs.replace(ETH0, index=9)
+
+    await stop(6.0)
+
+    assert len(scene.sockets.opened) == 1
+
+
+async def test_only_what_changed_is_started_anew(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The unchanged router keeps its socket and its role, and nothing of it is touched.
+    """
+    scene.snapshot(FIRST, SECOND)
+    await running()
+    await until(lambda: scene.roles() == ["active", "active"])
+    first, second = scene.sockets.of(US), scene.sockets.of(US2)
+    held = set(scene.addresses.there)
+
+    scene.stage.play([FIRST, msgspec.structs.replace(SECOND, priority=120)])
+    await passes(0.05)
+
+    assert [advert.priority for _, advert in second.sent][-1] == 0
+    assert all(advert.priority == 100 for _, advert in first.sent)
+    assert scene.roles() == ["active", "backup"]
+    assert set(scene.addresses.there) == held - {HELD[1]}
+    assert second.socket.fileno() == -1
+    assert first.socket.fileno() != -1
+    await until(lambda: scene.roles() == ["active", "active"])
+
+
+async def test_a_router_that_is_gone_from_the_file_resigns(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    At once, and its VIPs are released; one that is new in the file starts.
+    """
+    scene.snapshot(FIRST)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    scene.diary.clear()
+
+    scene.stage.play([SECOND])
+    await passes(0.01)
+
+    assert scene.diary == ["send 0", "release", "close"]
+    assert [role.router for role in scene.stage.roles()] == ["mail"]
+
+
+async def test_a_router_in_fault_starts_by_itself(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Its interface is missing at start, and appears.
+    """
+    found, scene.addresses.found = scene.addresses.found, {}
+    scene.snapshot(ROUTER)
+    await running()
+    await passes(3)
+    assert (scene.roles(), scene.reasons()) == (["fault"], ["there is no interface eth0"])
+
+    scene.addresses.found = found
+
+    await until(lambda: scene.roles() == ["backup"], within=0.6)
+
+
+async def test_an_interface_that_goes_down_stops_its_router(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The hot task waits for the very socket that is closed: it is woken, resigns, is in fault, and
+    starts again when the interface is up.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    scene.diary.clear()
+
+    scene.addresses.found = {"eth0": msgspec.structs.replace(ETH0, up=False)}
+    await until(lambda: scene.roles() == ["fault"], within=0.6)
+    assert scene.diary[-3:] == ["send 0", "release", "close"]
+    assert scene.reasons() == ["eth0 is down"]
+    scene.addresses.found = {"eth0": ETH0}
+    await until(lambda: scene.roles() == ["active"], within=1.5)
+
+
+async def test_a_socket_is_closed_after_who_waits_was_told(
+    scene: Scene, running: Any, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    notify_closing gets the descriptor while it is still open.
+    """
+    told: list[bool] = []
+    notify = trio.lowlevel.notify_closing
+    waited_for = -1
+
+    def note(fd: int) -> None:
+        if fd == waited_for:
+            told.append("close" not in scene.diary)
+        notify(fd)
+
+    scene.snapshot(ROUTER)
+    await running()
+    waited_for = scene.sockets.last.socket.fileno()
+    monkeypatch.setattr(trio.lowlevel, "notify_closing", note)
+
+    scene.addresses.found = {}
+    await until(lambda: scene.roles() == ["fault"])
+
+    assert told[:1] == [True]
+
+
+async def test_interfaces_that_cannot_be_read_change_nothing(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A busy kernel tears the list: an active router goes on.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    scene.addresses.torn = True
+    await passes(3)
+
+    assert scene.roles() == ["active"]
+    scene.addresses.torn = False
+
+
+async def test_interfaces_that_cannot_be_read_at_start_are_read_again(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    In fault until then.
+    """
+    scene.addresses.torn = True
+    scene.snapshot(ROUTER)
+    await running()
+    assert scene.roles() == ["fault"]
+
+    scene.addresses.torn = False
+
+    await until(lambda: scene.roles() == ["backup"], within=0.6)
+
+
+async def test_every_engine_hears_who_we_are_and_how_it_stands(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Hello, then all roles; each change at once; a beat a second; the same for the next engine.
+    """
+    scene.snapshot(msgspec.structs.replace(ROUTER, interval=1.0))
+    await running()
+    async with trio.open_nursery() as nursery:
+        for said in ([["backup"], ["active"]], [["active"]]):
+            engine = Engine(scene.runtime / "workers.sock")
+            await nursery.start(engine.run)
+            await passes(5)
+            assert engine.heard[0] == Hello("vrrp", "vrrp", os.getpid())
+            assert engine.said_roles == said
+            assert 4 <= sum(isinstance(m, Beat) for m in engine.heard) <= 5
+            await passes(12)
+            assert engine.said_roles == [*said, ["active"]]
+            engine.die()
+            await passes(0.05)
+
+
+async def test_an_engine_may_ask_for_a_hand_over_of_one_router(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The other one is left alone; both is ""; the last word it hears is "off".
+    """
+    scene.snapshot(FIRST, SECOND)
+    stop = await running()
+    await until(lambda: scene.roles() == ["active", "active"])
+    async with trio.open_nursery() as nursery:
+        engine = Engine(scene.runtime / "workers.sock")
+        await nursery.start(engine.run)
+        await until(lambda: bool(engine.lines))
+        engine.lines[0].say(TableReady())
+        engine.lines[0].say(HandOver("mail"))
+        await until(lambda: scene.reasons()[1] == "hands over")
+        assert scene.reasons()[0] == "nobody else is active"
+        scene.sockets.of(US2).deliver(datagram(90, vrid=52))
+        await until(lambda: scene.roles() == ["active", "backup"])
+
+        await stop(3.0)
+        assert engine.said_roles[-1] == ["off", "off"]
+        engine.die()
+
+
+async def test_what_is_refused_and_late_is_summed_up(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Refused adverts over all routers; lateness is told once.
+    """
+    scene.snapshot(FIRST, SECOND)
+    await running()
+    scene.sockets.of(US).deliver(datagram(200, ttl=3))
+    scene.sockets.of(US2).deliver(datagram(200, vrid=52, ttl=3), datagram(9, PEER))
+    await passes(0.01)
+
+    assert scene.stage.refused() == {"bad-ttl": 2}
+    for seat in scene.stage._seats:
+        seat.player.lateness = 0.25
+    assert (scene.stage.take_lateness(), scene.stage.take_lateness()) == (0.25, 0.0)
+
+
+async def test_nothing_is_played_any_more_while_stopping(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A snapshot or a hand-over that comes then is too late.
+    """
+    scene.snapshot(FIRST)
+    stop = await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop, 2.0)
+        await passes(0.05)
+        scene.stage.play([SECOND])
+        scene.stage.hand_over("")
+
+    assert [role.router for role in scene.stage.roles()] == ["web"]
+    assert scene.roles() == ["off"]
+
+
+class Denied:
+    """A C library that locks no memory."""
+
+    def mlockall(self, _flags: int) -> int:
+        ctypes.set_errno(1)
+        return -1
+
+
+async def test_what_makes_it_punctual_may_be_denied(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Neither real time nor locked memory: each is said once, and it goes on.
+    """
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(gc, "disable", lambda: None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Denied())
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_BATCH)
+
+    def deny(*_: object) -> None:
+        raise PermissionError(1, "denied")
+
+    monkeypatch.setattr(os, "sched_setscheduler", deny)
+
+    process.be_punctual()
+
+    said = [r.getMessage() for r in caplog.records]
+    assert [text.split(":")[0] for text in said] == [
+        "memory is not locked",
+        "no real-time scheduling",
+    ]
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_RR | 0x40000000)
+    process.be_punctual()
+    assert len(caplog.records) == 3
