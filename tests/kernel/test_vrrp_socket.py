@@ -130,10 +130,8 @@ def test_without_the_right_the_announcer_says_what_is_missing() -> None:
     """
     As one who is nobody.
     """
-    code = "from director.vrrp.socket import Announcer; Announcer()"
-    done = subprocess.run(
-        [sys.executable, "-c", code], user=65534, capture_output=True, text=True, check=False
-    )
+    code = "import os; from director.vrrp.socket import Announcer; os.setuid(65534); Announcer()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert NoRight.__name__ in done.stderr
     assert "needs raw sockets" in done.stderr
