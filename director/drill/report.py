@@ -65,7 +65,7 @@ class Display:
             state = node.state()
             routers = state.virtual_routers if state else ()
             roles[name] = (
-                routers[0].role if routers else "no power" if state is None else "starting"
+                routers[0].role if routers else "silent" if node.place.alive else "no power"
             )
         return roles
 
