@@ -3,7 +3,9 @@
 # their adverts. So machines boot anew only after a power cut.
 """Where an event is played: lab, pair, clients."""
 
+import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +20,9 @@ from director.drill.places import eventually
 from director.drill.servers import hold_vip, start_servers
 from director.drill.spec import pair_spec
 from director.drill.stage import ECHO_PORT, VIP
-from director.drill.topology import Lab
+from director.drill.topology import Lab, mac_of
 
+WIRE = Path(__file__).with_name("wire.py")
 PeerName = Literal["director", "keepalived"]
 HOME, AWAY = "lb1", "lb2"  # the one that every event finds active, and its successor
 PRIORITIES = {HOME: 150, AWAY: 100}
@@ -44,6 +47,21 @@ class Established(HeldConnections):
         return self.kept(since, timeout)
 
 
+class Wire:
+    """When each node was heard on the front wire."""
+
+    def __init__(self, lab: Lab) -> None:
+        port = lab.port(HOME, "front")
+        self._job = port.place.start([sys.executable, "-I", "-S", str(WIRE), port.bridge])
+        self._macs = {name: mac_of(name, lab.spec, 0) for name in PRIORITIES}
+
+    def adverts(self, name: str, since: float = 0.0) -> list[float]:
+        """The instants of a node's adverts, of the last ones at least."""
+        rows = [line.split() for line in self._job.text.splitlines(keepends=True)]
+        found = [float(row[0]) for row in rows if row[1:] == [self._macs[name], "advert"]]
+        return [at for at in found if at >= since]
+
+
 class Arena:
     """A pair of one peer's. `ready` before each event, `rest` after it."""
 
@@ -51,6 +69,7 @@ class Arena:
         self.peer = peer
         self.interval = interval
         self.lab = lab
+        self.wire = Wire(lab)
         self.home, self.away = nodes[HOME], nodes[AWAY]
         self.held: list[Established] = []
         self.lost_between = 0
@@ -120,6 +139,13 @@ class Arena:
             yield requests
         finally:
             requests.stop()
+
+    def wait_for_phase(self, share: float) -> None:
+        """Until so much of an interval has gone by since an advert of HOME."""
+        last = self.wire.adverts(HOME)[-1]
+        now = time.monotonic()
+        ahead = (last + share * self.interval - now) % self.interval
+        select.select([], [], [], ahead)
 
     def wait_out(self, seconds: float) -> None:
         """Let time pass: a window to count in."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bench.arena import HOME, Arena, PeerName
+from bench.arena import AWAY, HOME, Arena, PeerName
 from bench.sides import holds_vip, pids_of
 from director.drill import faults
 from director.drill.clients import Requests
@@ -27,9 +27,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """One event of one peer.
 
     `gap_ms` is the longest time without an answer; `failed` counts new connections, `lost` those
-    that had lasted at least 5 s. Of SIGKILL alone: `gone_ms` is when the VIP had left the dead node
-    (None: not within the lease and WATCH_MORE), `bare` whether nobody held it at some time,
-    `failed_after` the new connections that failed once the successor held it.
+    that had lasted at least 5 s. `takeover_ms` is the time from the last advert of HOME before the
+    event to the first one of its successor (None: it sent none).
+
+    Of SIGKILL alone: `gone_ms` is when the VIP had left the dead node (None: not within the lease
+    and WATCH_MORE), `bare` whether nobody held it at some time, `failed_after` the new connections
+    that failed once the successor held it.
     """
 
     event: str
@@ -37,6 +40,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     peer: PeerName
     down: float
     gap_ms: float
+    takeover_ms: float | None = None
     failed: int
     failures: dict[str, int]
     lost: int
@@ -101,11 +105,16 @@ def switch(arena: Arena) -> float:
 
 
 def kill_all(arena: Arena) -> float:
-    """SIGKILL to all processes of the active director; its kernel goes on."""
-    pids = pids_of(arena.home)
+    """SIGKILL to all processes of the active director; its kernel goes on.
+
+    They are stopped first: keepalived's children hear of their parent's death by SIGTERM, and one
+    of them would get as far as a clean stop.
+    """
+    pids = [str(pid) for pid in pids_of(arena.home)]
     assert len(pids) >= 3
-    arena.home.place.run(["kill", "-KILL", *map(str, pids)])
+    arena.home.place.run(["kill", "-STOP", *pids])
     at = time.monotonic()
+    arena.home.place.run(["kill", "-KILL", *pids])
     arena.mend = arena.home.start
     return at
 
@@ -119,10 +128,15 @@ EVENTS: dict[str, Callable[[Arena], float]] = {
 }
 
 
-def play(name: str, arena: Arena) -> Trial:
-    """One event on an arena that is ready and mature. Raises DrillError."""
+def play(name: str, arena: Arena, phase: float) -> Trial:
+    """One event on an arena that is ready and mature. Raises DrillError.
+
+    It begins when `phase` of an interval has gone by since an advert: how long nobody takes over
+    depends on that, by up to an interval, so repeats are spread evenly and are the same for both.
+    """
     watched = None
     with arena.client() as requests:
+        arena.wait_for_phase(phase)
         at = EVENTS[name](arena)
         if name == "kill":
             watched = watch_vip(arena, at, LEASES.get(arena.interval, LEASE) + WATCH_MORE)
@@ -137,6 +151,7 @@ def play(name: str, arena: Arena) -> Trial:
             peer=arena.peer,
             down=arena.down,
             gap_ms=tally.gap_ms,
+            takeover_ms=_takeover_ms(arena, at),
             failed=tally.failed,
             failures=tally.failures,
             lost=len(lost),
@@ -165,6 +180,12 @@ def watch_vip(arena: Arena, since: float, seconds: float) -> Watched:
             seen.gone_at = looked_at
         arena.wait_out(LOOK_EVERY)
     return seen
+
+
+def _takeover_ms(arena: Arena, at: float) -> float | None:
+    last = [one for one in arena.wire.adverts(HOME) if one <= at]
+    first = arena.wire.adverts(AWAY, last[-1] if last else at)
+    return round((first[0] - last[-1]) * 1000, 1) if last and first else None
 
 
 def _gone_ms(watched: Watched | None, at: float) -> float | None:

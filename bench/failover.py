@@ -33,12 +33,12 @@ def run(events: Sequence[str], intervals: Sequence[float], repeats: int) -> list
             arenas = [stack.enter_context(set_up(one, interval, folder / one[0])) for one in PEERS]
             for event in events:
                 for number in range(repeats):
-                    trials += _round(event, arenas, number)
+                    trials += _round(event, arenas, number, (number + 0.5) / repeats)
                 _tell(trials[-repeats * len(PEERS) :])
     return trials
 
 
-def _round(event: str, arenas: Sequence[Arena], number: int) -> list[Trial]:
+def _round(event: str, arenas: Sequence[Arena], number: int, phase: float) -> list[Trial]:
     """The event once for each peer; who is first changes from round to round."""
     for arena in arenas:
         arena.begin_mending()
@@ -48,7 +48,7 @@ def _round(event: str, arenas: Sequence[Arena], number: int) -> list[Trial]:
     trials = []
     for arena in arenas if number % 2 == 0 else reversed(arenas):
         arena.mature()
-        trial = play(event, arena)
+        trial = play(event, arena, phase)
         arena.rest()
         print(
             f"  {event} {arena.interval:g} s, {arena.peer}: {trial.gap_ms:.1f} ms,"
@@ -70,6 +70,8 @@ def summary(trials: Sequence[Trial]) -> dict[str, object]:
         "failed": _spread([one.failed for one in trials]),
         "lost": _spread([one.lost for one in trials]),
     }
+    if taken := [one.takeover_ms for one in trials if one.takeover_ms is not None]:
+        found["takeover_ms"] = _spread(taken)
     if first.event == "kill":
         gone = [one.gone_ms for one in trials]
         known = [one for one in gone if one is not None]
