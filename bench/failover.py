@@ -111,7 +111,6 @@ def table(trials: Sequence[Trial]) -> Table:
     shown = Table("event", "adverts", "peer", "outage ms", "failed", "lost", "VIP gone ms", "bare")
     for group in _groups(trials):
         first = group[0]
-        gone = [one.gone_ms for one in group if one.gone_ms is not None]
         killed = first.event == "kill"
         shown.add_row(
             first.event,
@@ -120,10 +119,18 @@ def table(trials: Sequence[Trial]) -> Table:
             _three([one.gap_ms for one in group]),
             _three([one.failed for one in group]),
             str(sum(one.lost for one in group)),
-            (_three(gone) if gone else f"never, {len(group)} of {len(group)}") if killed else "",
+            _gone(group) if killed else "",
             f"{sum(one.bare for one in group)}" if killed else "",
         )
     return shown
+
+
+def _gone(trials: Sequence[Trial]) -> str:
+    known = [one.gone_ms for one in trials if one.gone_ms is not None]
+    words = [_three(known)] if known else []
+    if len(known) < len(trials):
+        words.append(f"never in {len(trials) - len(known)} of {len(trials)}")
+    return ", ".join(words)
 
 
 def _three(values: Sequence[float]) -> str:

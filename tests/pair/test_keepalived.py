@@ -33,7 +33,7 @@ MATURE = 5.0
 SETTLED_WITHIN = 60.0
 WAYS = [
     pytest.param(
-        strong, unicast, id=f"{strong} is the stronger, {'uni' if unicast else 'multi'}cast"
+        (strong, unicast), id=f"{strong} is the stronger, {'uni' if unicast else 'multi'}cast"
     )
     for unicast in (False, True)
     for strong in ("director", "keepalived")
