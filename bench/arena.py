@@ -87,15 +87,18 @@ class Arena:
             group.job.signal(signal.SIGSTOP)
 
     def begin_mending(self) -> None:
-        """Give power to machines that have none; `ready` waits for them."""
+        """Give power to machines that have none; `restore` waits for them."""
         for node in (self.home, self.away):
             if not node.place.alive:
                 node.place.boot()
 
-    def ready(self) -> None:
-        """Until all is as it was: HOME active, both tables whole, connections open."""
+    def restore(self) -> None:
+        """Put right what an event did; `ready` waits until that has shown."""
         mend, self.mend = self.mend, lambda: None
         mend()
+
+    def ready(self) -> None:
+        """Until all is as it was: HOME active, both tables whole, connections open."""
         eventually(self.settled, SETTLED_WITHIN, f"{self.peer} settled, {HOME} active")
         for group in self.held:
             group.job.signal(signal.SIGCONT)

@@ -5,7 +5,9 @@ The status is 0 when none was, 1 otherwise.
 """
 
 import argparse
+import compileall
 import json
+import signal
 import statistics
 import sys
 import time
@@ -15,6 +17,8 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.table import Table
 
+import checks
+import director
 from bench.arena import Arena, PeerName, set_up
 from bench.events import EVENTS, Trial, play
 from bench.verdict import missed
@@ -22,19 +26,28 @@ from director.drill.host import need_tools, run_folder
 from director.errors import DirectorError
 
 PEERS: tuple[PeerName, ...] = ("director", "keepalived")
+# At slow adverts an outage lasts seconds. Fewer of them tell as much: its length depends on where in
+# an interval the event falls, and repeats are spread evenly over that.
+REPEATS, SLOW_REPEATS, SLOW = 10, 3, 1.0
 
 
-def run(events: Sequence[str], intervals: Sequence[float], repeats: int) -> list[Trial]:
+def run(events: Sequence[str], intervals: Sequence[float], repeats: int | None) -> list[Trial]:
     """All trials, both peers in turn. Raises SystemLacks, NoRight, DrillError."""
     need_tools({"keepalived": "keepalived"})
+    for package in (
+        director,
+        checks,
+    ):  # or each process in a machine, which writes nothing, does it
+        compileall.compile_dir(package.__path__[0], quiet=1)
     trials = []
     for interval in intervals:
         with run_folder() as folder, ExitStack() as stack:
             arenas = [stack.enter_context(set_up(one, interval, folder / one[0])) for one in PEERS]
+            count = repeats or (SLOW_REPEATS if interval >= SLOW else REPEATS)
             for event in events:
-                for number in range(repeats):
-                    trials += _round(event, arenas, number, (number + 0.5) / repeats)
-                _tell(trials[-repeats * len(PEERS) :])
+                for number in range(count):
+                    trials += _round(event, arenas, number, (number + 0.5) / count)
+                _tell(trials[-count * len(PEERS) :])
     return trials
 
 
@@ -42,6 +55,8 @@ def _round(event: str, arenas: Sequence[Arena], number: int, phase: float) -> li
     """The event once for each peer; who is first changes from round to round."""
     for arena in arenas:
         arena.begin_mending()
+    for arena in arenas:
+        arena.restore()
     for arena in arenas:
         arena.ready()
         arena.rest()
@@ -139,7 +154,10 @@ def _three(values: Sequence[float]) -> str:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.failover", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=10)
+    often = (
+        f"default {REPEATS}, and {SLOW_REPEATS} where adverts come every {SLOW:g} s or less often"
+    )
+    parser.add_argument("--repeats", type=int, help=often)
     parser.add_argument("--events", default=",".join(EVENTS), help="of: %(default)s")
     parser.add_argument("--intervals", default="1,0.1,0.02", help="seconds; default %(default)s")
     args = parser.parse_args(words)
@@ -147,7 +165,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     args.intervals = [float(word) for word in args.intervals.split(",")]
     if unknown := set(args.events) - set(EVENTS):
         parser.error(f"no event {', '.join(sorted(unknown))}; there are {', '.join(EVENTS)}")
-    if args.repeats < 1:
+    if args.repeats is not None and args.repeats < 1:
         parser.error("--repeats is at least 1")
     return args
 
@@ -162,6 +180,8 @@ def main(words: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             print(f"director: {fault}\n  mend: {fault.mend}", file=sys.stderr)
         return int(error.status)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     Console(width=120).print(table(trials))
     wrong = missed(trials)
     for one in wrong:
