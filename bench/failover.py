@@ -26,8 +26,8 @@ from director.drill.host import need_tools, run_folder
 from director.errors import DirectorError
 
 PEERS: tuple[PeerName, ...] = ("director", "keepalived")
-# At slow adverts an outage lasts seconds. Fewer of them tell as much: its length depends on where in
-# an interval the event falls, and repeats are spread evenly over that.
+# At slow adverts an outage lasts seconds. Fewer of them tell as much: its length depends on where
+# in an interval the event falls, and repeats are spread evenly over that.
 REPEATS, SLOW_REPEATS, SLOW = 10, 3, 1.0
 
 
