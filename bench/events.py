@@ -3,6 +3,7 @@
 # its time and a second more.
 """The events, and what the client saw of each."""
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -28,7 +29,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     `gap_ms` is the longest time without an answer; `failed` counts new connections, `lost` those
     that had lasted at least 5 s. `takeover_ms` is the time from the last advert of HOME before the
-    event to the first one of its successor (None: it sent none).
+    event to the first one of its successor (None: it sent none); `late_ms` is by how much the
+    latest advert of HOME was late while the clients were at work and up to the event.
 
     Of SIGKILL alone: `gone_ms` is when the VIP had left the dead node (None: not within the lease
     and WATCH_MORE), `bare` whether nobody held it at some time, `failed_after` the new connections
@@ -41,6 +43,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     down: float
     gap_ms: float
     takeover_ms: float | None = None
+    late_ms: float = 0.0
     failed: int
     failures: dict[str, int]
     lost: int
@@ -134,7 +137,7 @@ def play(name: str, arena: Arena, phase: float) -> Trial:
     It begins when `phase` of an interval has gone by since an advert: how long nobody takes over
     depends on that, by up to an interval, so repeats are spread evenly and are the same for both.
     """
-    watched = None
+    watched, began = None, time.monotonic()
     with arena.client() as requests:
         arena.wait_for_phase(phase)
         at = EVENTS[name](arena)
@@ -152,6 +155,7 @@ def play(name: str, arena: Arena, phase: float) -> Trial:
             down=arena.down,
             gap_ms=tally.gap_ms,
             takeover_ms=_takeover_ms(arena, at),
+            late_ms=_late_ms(arena, began, at),
             failed=tally.failed,
             failures=tally.failures,
             lost=len(lost),
@@ -186,6 +190,12 @@ def _takeover_ms(arena: Arena, at: float) -> float | None:
     last = [one for one in arena.wire.adverts(HOME) if one <= at]
     first = arena.wire.adverts(AWAY, last[-1] if last else at)
     return round((first[0] - last[-1]) * 1000, 1) if last and first else None
+
+
+def _late_ms(arena: Arena, since: float, at: float) -> float:
+    instants = [*(one for one in arena.wire.adverts(HOME, since) if one <= at), at]
+    longest = max((b - a for a, b in itertools.pairwise(instants)), default=0.0)
+    return round(max(0.0, longest - arena.interval) * 1000, 1)
 
 
 def _gone_ms(watched: Watched | None, at: float) -> float | None:

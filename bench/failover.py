@@ -87,6 +87,7 @@ def summary(trials: Sequence[Trial]) -> dict[str, object]:
     }
     if taken := [one.takeover_ms for one in trials if one.takeover_ms is not None]:
         found["takeover_ms"] = _spread(taken)
+    found["late_ms"] = _spread([one.late_ms for one in trials])
     if first.event == "kill":
         gone = [one.gone_ms for one in trials]
         known = [one for one in gone if one is not None]
