@@ -1,0 +1,1 @@
+"""Measurements beside other directors; nothing here is part of the product."""

@@ -4,6 +4,7 @@
 """New connections at a steady pace, and connections that are held: what became of them."""
 
 import itertools
+import signal
 import sys
 import time
 from collections import Counter
@@ -205,6 +206,10 @@ class HeldConnections(_Load):
 
         eventually(settled, timeout, f"{self._count} open connections")
         return dict(Counter(row.by for row in self._rows.values() if not row.why))
+
+    def poke(self) -> None:
+        """Let each send its next byte now, and not only when that is due."""
+        self.job.signal(signal.SIGUSR1)
 
     def open_now(self) -> int:
         """How many are open and not known to be lost."""

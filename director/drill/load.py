@@ -6,7 +6,8 @@
 #   failed].
 # `load.py hold ADDRESS PORT COUNT EVERY PATIENCE`: COUNT connections to the echo server, that each
 #   send a byte every EVERY seconds, and the next one only after the echo of the last. An echo that
-#   does not come within PATIENCE ends the connection. A row is [number, name of the server, opened,
+#   does not come within PATIENCE ends the connection. SIGUSR1 makes each send its next byte as soon
+#   as it waits for no echo. A row is [number, name of the server, opened,
 #   when the newest byte was sent whose echo came back, lost, why it was lost]; 0 is: not yet.
 #
 # It writes a line of JSON every REPORT_EVERY: `now`; `settled` (of all that began before, the end
@@ -16,6 +17,7 @@
 import errno
 import json
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -158,6 +160,7 @@ class Held:
         self.greeting = b""
         self.opened = 0.0
         self.sent = now
+        self.poked = False
         self.proved = 0.0
         self.lost = 0.0
         self.why = ""
@@ -184,8 +187,14 @@ class Holding:
         self._all: list[Held] = []
         self._news: dict[int, Held] = {}
 
+    def poke(self, *_: object) -> None:
+        """Let each connection send soon."""
+        for held in self._all:
+            held.poked = True
+
     def run(self, reporter: Reporter) -> None:
         """For ever."""
+        signal.signal(signal.SIGUSR1, self.poke)
         while True:
             now = time.monotonic()
             if len(self._all) < self._count:
@@ -214,8 +223,8 @@ class Holding:
         if held.waits:
             if now - held.sent > (self._patience if held.opened else OPEN_WITHIN):
                 self._lose(held, "no echo" if held.opened else "timeout")
-        elif now - held.sent >= self._every:
-            held.sent = now
+        elif held.poked or now - held.sent >= self._every:
+            held.sent, held.poked = now, False
             try:
                 held.sock.send(b".")
             except OSError as error:

@@ -1,0 +1,105 @@
+# What is compared: this project and keepalived, behind one interface. Whether a node holds the VIP,
+# and whether its table is whole, is asked of the kernel, in the same way for both. Nothing of ours
+# runs in the machines beside what is compared: each question is a file that process 1 copies.
+"""The nodes that are compared, and what their kernels show."""
+
+import itertools
+import signal
+from collections.abc import Sequence
+from typing import Protocol
+
+from director.drill.machines import Machine
+from director.drill.pair import CONFIG, CONFIG_PATH, DIRECTOR
+from director.drill.places import Job
+from director.drill.stage import VIP
+
+SERVERS, SERVICES = 3, 2
+
+
+class Node(Protocol):
+    """One director of a pair, whoever's it is."""
+
+    place: Machine
+
+    @property
+    def job(self) -> Job:
+        """Its first process."""
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+
+    def terminate(self) -> None:
+        """SIGTERM, as systemd stops it."""
+
+    def give_away(self) -> None:
+        """Let the peer be active, by command."""
+
+    def take_back(self) -> None:
+        """What undoes `give_away` on this node, if that takes anything."""
+
+    def owns(self, words: Sequence[str]) -> bool:
+        """Is this the argument vector of one of its processes?"""
+
+
+class Ours:
+    """`director up` in one machine, without the drills' watcher: it would cost time."""
+
+    def __init__(self, place: Machine, text: str) -> None:
+        self.place = place
+        self._text = text
+        self._job: Job | None = None
+
+    @property
+    def job(self) -> Job:
+        """The supervisor."""
+        assert self._job is not None
+        return self._job
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+        self.place.write(CONFIG_PATH, self._text)
+        self._job = self.place.start([*DIRECTOR, "up"], name="up")
+
+    def terminate(self) -> None:
+        """SIGTERM, as systemd stops it."""
+        self.job.signal(signal.SIGTERM)
+
+    def give_away(self) -> None:
+        """`director failover`."""
+        self.place.run([*DIRECTOR, "failover"])
+
+    def take_back(self) -> None:
+        """Nothing: a successor holds on until it is told to go."""
+
+    def owns(self, words: Sequence[str]) -> bool:
+        """Is this the argument vector of a process of ours?"""
+        return list(words[1:2]) == ["-m"] and words[2:3] in (["director"], ["checks"])
+
+
+def director_text(interval: float, *, failback: str = "now") -> str:
+    """pair.toml with another advert interval; the stronger node takes over when it comes."""
+    text = CONFIG.read_text().replace('interval = "100ms"', f'interval = "{interval * 1000:g}ms"')
+    return text.replace('when = "never"', f'when = "{failback}"')
+
+
+def holds_vip(machine: Machine) -> bool:
+    """Is the VIP a local address there?"""
+    lines = machine.read("/proc/net/fib_trie").splitlines()
+    return any(
+        line.endswith(f"-- {VIP}") and "host LOCAL" in after
+        for line, after in itertools.pairwise(lines)
+    )
+
+
+def table_whole(machine: Machine) -> bool:
+    """Is every DR destination there, with a weight?"""
+    rows = [line.split() for line in machine.read("/proc/net/ip_vs").splitlines()]
+    served = [row for row in rows if row[:1] == ["->"] and row[2:3] == ["Route"] and row[3] != "0"]
+    return len(served) == SERVERS * SERVICES
+
+
+def pids_of(node: Node) -> list[int]:
+    """Every process of a node."""
+    lines = node.place.run(["ps", "-ww", "-eo", "pid=,args="]).stdout.splitlines()
+    rows = [line.split() for line in lines]
+    return [int(row[0]) for row in rows if node.owns(row[1:])]

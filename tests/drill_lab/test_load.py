@@ -1,0 +1,54 @@
+"""The load generator's own decisions, without its loop."""
+
+import socket
+
+import pytest
+
+from director.drill.load import Held, Holding
+
+DUE_EVERY, PATIENCE = 60.0, 30.0
+
+
+def test_a_poked_connection_sends_before_it_is_due() -> None:
+    """Once, and not again until it is due or poked."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    held = Held(0, ours, 1.0)
+    held.opened = held.proved = 1.0
+    holding = Holding("", 0, 1, DUE_EVERY, PATIENCE)
+    holding._all.append(held)
+
+    with ours, theirs:
+        holding._tend(held, 2.0)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        holding.poke()
+        holding._tend(held, 3.0)
+        first = theirs.recv(2)
+        held.proved = held.sent
+        holding._tend(held, 4.0)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+
+    assert (first, held.sent) == (b".", 3.0)
+
+
+def test_a_poked_connection_waits_for_its_echo_first() -> None:
+    """What was asked of it is not forgotten: it sends as soon as the echo has come."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    held = Held(0, ours, 2.0)
+    held.opened = held.proved = 1.0
+    holding = Holding("", 0, 1, DUE_EVERY, PATIENCE)
+    holding._all.append(held)
+
+    with ours, theirs:
+        holding.poke()
+        holding._tend(held, 3.0)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        held.proved = held.sent
+        holding._tend(held, 4.0)
+        sent = theirs.recv(2)
+
+    assert sent == b"."
