@@ -48,6 +48,9 @@ class Effect(Enum):
     ANNOUNCE = "announce"
 
 
+SPEAK = (Effect.SEND_ADVERT,)
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine has to know of a virtual router. They may differ from call to call.
 
@@ -290,7 +293,9 @@ def _speak(rules: Rules, state: Active, now: float) -> Step:
     effects: tuple[Effect, ...] = ()
     advert_at, announce_at = state.advert_at, state.announce_at
     if now >= advert_at:
-        advert_at, effects = now + rules.interval, (Effect.SEND_ADVERT,)
+        # Counted from the deadline: counted from now, every late turn would stretch the interval.
+        on_time = advert_at + rules.interval
+        advert_at, effects = on_time if on_time > now else now + rules.interval, SPEAK
     if now >= announce_at:
         announce_at, effects = now + ANNOUNCE_EVERY, (*effects, Effect.ANNOUNCE)
     return Step(Active(advert_at, announce_at), effects)

@@ -132,6 +132,8 @@ TICKS = {
     "6.4.2 too early":                           (ALMOST,                               ALMOST,                      ()),
     "6.4.3 timer fires: speak":                  (Active(NOW, NOW + 30),                SPOKEN,                      (ADVERT,)),
     "6.4.3 timer fired late: speak":             (JUST_IN_TIME,                         SPOKEN,                      (ADVERT,)),
+    "6.4.3 timer fired a little late: catch up": (Active(NOW - 0.25, NOW + 30),         Active(NOW + 0.75, NOW + 30), (ADVERT,)),
+    "6.4.3 a whole interval late: from now":     (Active(NOW - 1, NOW + 30),            SPOKEN,                      (ADVERT,)),
     "6.4.3 overslept: step down, silent":        (OVERSLEPT,                            STEPPED_DOWN,                (DROP,)),
     "6.4.3 too early":                           (HOLDING,                              HOLDING,                     ()),
     "announce again":                            (Active(NOW + 0.4, NOW),               Active(NOW + 0.4, NOW + 60), (ANNOUNCE,)),
