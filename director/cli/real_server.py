@@ -107,7 +107,7 @@ def _install(setup: Setup, root: Path) -> None:
         before |= _kept(root).before
     # Quiet first: the VIP must never be answered for by ARP, not for a moment.
     if setup.tunnel:
-        links.ensure_up(TUNNEL)
+        links.tunnel_up(TUNNEL)
     _set(setup.sysctls)
     links.ensure_dummy(setup.device)
     links.ensure_up(setup.device)

@@ -25,7 +25,6 @@ from director.model.pool import Service
 from director.model.vip import Router
 
 SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
-MILLISECOND = 0.001
 
 
 class Resolved(msgspec.Struct, frozen=True):
