@@ -11,7 +11,8 @@ def test_systemd_finds_nothing_to_say(tmp_path: Path) -> None:
     units = sorted([*UNITS.glob("*.service"), *UNITS.glob("*.target")])
     for unit in units:
         # Where our programs will be installed there is nothing on this machine.
-        text = unit.read_text().replace("/usr/bin/director", "/usr/bin/true")
+        text = unit.read_text().replace("/opt/director/bin/director", "/usr/bin/true")
+        text = text.replace("/opt/director/bin/python", "/usr/bin/true")
         (tmp_path / unit.name).write_text(text)
     names = [str(tmp_path / unit.name.replace("@.", "@1.")) for unit in units]
 

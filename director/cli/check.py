@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from director.config.load import read
-from director.errors import ConfigError, Exit, Fault
+from director.errors import ConfigError, DirectorError, Exit, Fault
 from director.kernel.addresses import Addresses, networks
 from director.model.config import Config
 
@@ -25,9 +25,20 @@ def check(args: argparse.Namespace) -> int:
 
 
 def load_config(path: Path, node: str | None) -> Config:
-    """The file as this node sees it. Raises ConfigError with all faults."""
-    config, _ = read_config(path, node)
+    """The file as this node sees it. Raises ConfigError with all faults.
+
+    What networks an interface has may change while a machine boots, so a VIP that fits none is here
+    a lack of the system (71: try again), and not a fault of the file (78: never try again).
+    """
+    try:
+        config, _ = read_config(path, node)
+    except OutsideNetworks as error:
+        raise DirectorError(Exit.SYSTEM, *error.faults) from error
     return config
+
+
+class OutsideNetworks(ConfigError):
+    """A VIP without a length is in no network that its interface has now."""
 
 
 def read_config(path: Path, node: str | None) -> tuple[Config, tuple[Fault, ...]]:
@@ -39,10 +50,11 @@ def read_config(path: Path, node: str | None) -> tuple[Config, tuple[Fault, ...]
     loaded = read(path, node=node, host=socket.gethostname())
     if node is None:
         addresses = Addresses()
-        faults = loaded.check_networks(networks(addresses.all(), addresses.links()))
+        there = networks(addresses.all(), addresses.links())
         addresses.close()
-        if faults:
-            raise ConfigError(*faults)
+        # A device without any address yet says nothing about the file.
+        if faults := loaded.check_networks({name: has for name, has in there.items() if has}):
+            raise OutsideNetworks(*faults)
     for warning in loaded.warnings:
         print(f"warning: {warning}\n  mend: {warning.mend}", file=sys.stderr)
     return loaded.config, tuple(loaded.warnings)

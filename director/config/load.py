@@ -5,6 +5,8 @@
 """Read the file: `load` for a Config or all its faults, `read` for warnings too."""
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -116,7 +118,10 @@ def _broken(name: str, line: int, fault: str, mend: str) -> ConfigError:
 
 def _bytes_of(path: Path, name: str) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Without waiting for a writer: it might be a pipe that nobody writes to.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                raise _broken(name, 0, "is a pipe", "write a file")
             data = file.read(SIZE_MAX + 1)
     except FileNotFoundError:
         mend = "write it, or say where it is with --config"

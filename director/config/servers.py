@@ -1,6 +1,7 @@
 """Real servers: `[real_servers]`, and how a service names one."""
 
 import re
+from ipaddress import ip_address
 
 import msgspec
 
@@ -64,9 +65,11 @@ class Servers:
 
     def refuse_taken(self, address: str, key: Key) -> None:
         """A VIP or a node's own address cannot be a real server's."""
-        if address in self.taken:
-            mend = "write the real server's own address"
-            self.found.add(key, f"{address} {self.taken[address]}", mend)
+        why = self.taken.get(address)
+        if ip_address(address).is_loopback:
+            why = "is the director itself"
+        if why is not None:
+            self.found.add(key, f"{address} {why}", "write the real server's own address")
 
     def of(self, text: str, key: Key) -> Server | None:
         """The real server that a pool's entry names, or None and a fault."""

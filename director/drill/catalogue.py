@@ -7,6 +7,7 @@ import msgspec
 
 from director.drill import steps
 from director.drill.host import run_folder
+from director.drill.machines import find_kernel
 from director.drill.report import Display, summary
 from director.drill.stage import BUSY_EVERY, HELD, SLOW_EVERY, Result, Stage, set_stage
 from director.errors import DirectorError, Exit, Fault
@@ -42,14 +43,17 @@ def run(names: Sequence[str]) -> int:
     if unknown:
         fault = f"there is no drill {', '.join(unknown)}"
         raise DirectorError(Exit.USAGE, Fault(fault=fault, mend=f"one of: {', '.join(DRILLS)}"))
+    find_kernel()
     began = time.monotonic()
     print("starting two directors, a client and real servers, each with a network of its own")
     with run_folder() as folder, set_stage(folder) as stage:
         print(f"ready after {time.monotonic() - began:.1f} s")
         stage.held = [stage.hold(HELD, BUSY_EVERY), stage.hold(HELD, SLOW_EVERY)]
         results = _play(stage, names or DEMO)
-    print(f"\n{summary(results)}\n\n{time.monotonic() - began:.0f} s in all")
-    return Exit.NO if any(one.faults for one in results) else Exit.DONE
+    failed = [one.name for one in results if one.faults]
+    verdict = f"FAILED: {', '.join(failed)}" if failed else "every step did what it should"
+    print(f"\n{summary(results)}\n\n{verdict}; {time.monotonic() - began:.0f} s in all")
+    return Exit.NO if failed else Exit.DONE
 
 
 def _play(stage: Stage, names: Sequence[str]) -> list[Result]:

@@ -7,7 +7,7 @@ import pytest
 
 from director.cli import check
 from director.cli.main import main
-from director.errors import Exit
+from director.errors import DirectorError, Exit
 
 NODE = """
 format = 1
@@ -57,6 +57,17 @@ def test_a_vip_in_no_network_of_its_interface(
     assert "  mend: write its length" in said
 
     assert main(["check", path, "--node", "lb1"]) == Exit.DONE
+
+
+def test_what_may_change_while_a_machine_boots_is_tried_again(tmp_path: Path) -> None:
+    """The engine ends with 71, and not with the 78 after which systemd gives up for good."""
+    path = Path(written(tmp_path, NODE.format(vip="192.0.2.10")))
+
+    with pytest.raises(DirectorError) as refused:
+        check.load_config(path, None)
+
+    assert refused.value.status == Exit.SYSTEM
+    assert "192.0.2.10 is in no network of lo" in str(refused.value)
 
 
 def test_a_warning_is_said_and_the_file_is_good(

@@ -3,6 +3,7 @@
 """Tests of director.config: what is refused, where, and with which mend."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,7 @@ WRONG = {
     "port beyond": (WEB, 'real_servers = ["web1:70000"] #<', f"{WEB_KEY}[0]", "is not a real server", "name:port"),
     "VIP in a pool": (WEB, 'real_servers = ["192.0.2.10"] #<', f"{WEB_KEY}[0]", "is a VIP of vrrp.web", "own address"),
     "director in a pool": (WEB, 'real_servers = [{ server = "192.0.2.2" }] #<', f"{WEB_KEY}[0].server", "is node lb1 itself", "own address"),
+    "loopback in a pool": (WEB, 'real_servers = [{ server = "127.0.0.2" }] #<', f"{WEB_KEY}[0].server", "is the director itself", "own address"),
     "real server twice": (WEB, 'real_servers = ["web1", "web1"] #<', f"{WEB_KEY}[1]", "web1 stands twice", "remove one"),
     "real server twice by its address": (WEB, 'real_servers = ["web1",\n"10.0.8.11"] #<', f"{WEB_KEY}[1]", "stands twice", "remove one"),
     "two ports": (WEB, 'real_servers = [{ server = "web1:80", port = 81 }] #<', f"{WEB_KEY}[0].port", "name two ports", "one of the two"),
@@ -302,6 +304,13 @@ def test_a_missing_or_unreadable_or_huge_file(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.toml")[0].fault
     assert "cannot be read" in refusal(tmp_path)[0].fault
     assert "above 64 MiB" in refusal(huge)[0].fault
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "pipe")
+
+    assert "is a pipe" in refusal(tmp_path / "pipe")[0].fault
 
 
 @pytest.fixture
