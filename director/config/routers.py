@@ -21,7 +21,7 @@ from director.config.schema import AddressTable, FileTable, NodeTable, RouterOve
 from director.config.shape import NOT_BUILT
 from director.model.address import Family, family_of
 from director.model.vip import Failback, Router, Vip
-from director.vrrp.machine import active_down
+from director.vrrp.rules import active_down
 
 DEFAULT_PRIORITY = 100  # RFC 9568 section 5.2.4
 DEFAULT_INTERVAL = 1.0  # RFC 9568 section 6.1: 100 centiseconds

@@ -20,12 +20,21 @@ class Failback(msgspec.Struct, frozen=True):
     after: float = 60.0
 
 
+class Auth(msgspec.Struct, frozen=True):
+    """How version 2 proves who sends: `pass` or `ah`, and the file that holds the secret."""
+
+    method: str
+    secret_file: str
+
+
 class Router(msgspec.Struct, frozen=True, kw_only=True):
     """One virtual router as this node plays it.
 
     `interface` is a device name, `source` this node's fixed address there, `peers` the others'
     when adverts go unicast (empty: multicast). `interval` in seconds. `lease` is the kernel
     lifetime of the VIPs in seconds; 0 keeps them for ever. `checksum` is `pseudo` or `plain`.
+    `version` is 2 or 3; `auth` is for version 2. Routers with one `group` move together; "" is
+    none. `accept`: VIPs take packets for themselves (RFC 9568 Accept_Mode), which IPVS needs.
     """
 
     name: str
@@ -39,6 +48,10 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str = "pseudo"
     lease: float = 2.0
     failback: Failback = Failback()
+    version: int = 3
+    auth: Auth | None = None
+    group: str = ""
+    accept: bool = True
 
     @property
     def family(self) -> Family:

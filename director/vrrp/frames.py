@@ -16,6 +16,7 @@ BROADCAST = b"\xff" * 6
 ALL_NODES = "ff02::1"
 ALL_NODES_MAC = bytes.fromhex("333300000001")
 HOP_LIMIT = 255
+INTERNETWORK_CONTROL = 0xC0  # the type of service that adverts have
 
 _ETHERTYPE_ARP = 0x0806
 _ETHERTYPE_IPV6 = 0x86DD
@@ -28,18 +29,20 @@ _OVERRIDE = 0x2000_0000
 
 
 class Datagram(msgspec.Struct, frozen=True, kw_only=True):
-    """An IPv4 packet as a raw socket delivers it, header taken off.
+    """A packet as a raw socket delivers it, header taken off.
 
     `payload` is all that was received after the header, Ethernet padding included; `declared` is
-    how long the header says that it is, in bytes (total length less the header's own).
+    how long the header says that it is, in bytes (total length less the header's own; None where
+    the socket does not tell, as over IPv6). `header` is the IPv4 one: its seal covers it.
     """
 
     source: str
     destination: str
     ttl: int
     protocol: int
-    declared: int
     payload: bytes
+    declared: int | None = None
+    header: bytes = b""
 
 
 def parse_ipv4(packet: bytes) -> Datagram | None:
@@ -62,7 +65,28 @@ def parse_ipv4(packet: bytes) -> Datagram | None:
         protocol=packet[9],
         declared=total - header,
         payload=packet[header:],
+        header=packet[:header],
     )
+
+
+def ipv4_header(
+    source: str,
+    destination: str,
+    protocol: int,
+    length: int,
+    *,
+    identification: int,
+    ttl: int = HOP_LIMIT,
+    tos: int = INTERNETWORK_CONTROL,
+) -> bytes:
+    """The 20 bytes before `length` bytes of payload. An identification of 0 the kernel replaces.
+
+    Source: RFC 791 section 3.1; RFC 9568 section 5.1.1 for TTL and TOS.
+    """
+    assert 1 <= identification <= 0xFFFF
+    ends = packed(source) + packed(destination)
+    front = struct.pack("!BBHHHBB", 0x45, tos, 20 + length, identification, 0, ttl, protocol)
+    return front + struct.pack("!H", 0xFFFF - ones_sum(front + ends)) + ends
 
 
 def gratuitous_arp(mac: bytes, address: str) -> bytes:

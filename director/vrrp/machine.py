@@ -19,164 +19,44 @@
 #                         nobody is
 """The VRRP state machine of RFC 9568 section 6.4, with hand-over and adoption."""
 
-import math
-from enum import Enum
-
 import msgspec
 
-from director.model.vip import Router
-from director.vrrp.advert import RESIGNING, Advert
+from director.vrrp.advert import OWNER, RESIGNING, Advert
 from director.vrrp.frames import packed
+from director.vrrp.rules import Rules, active_down, skew
+from director.vrrp.states import (
+    REST,
+    Active,
+    Adopting,
+    Backup,
+    Effect,
+    Leaving,
+    Off,
+    State,
+    Step,
+)
+
+__all__ = [
+    "Active", "Adopting", "Backup", "Effect", "Leaving", "Off", "Rules", "State", "Step",
+    "active_down", "hear", "leave", "listen", "skew", "start", "stay", "stop", "take_over", "tick",
+]  # fmt: skip
 
 ANNOUNCE_AGAIN = 5.0  # seconds from a takeover to its second burst; keepalived's delay
 ANNOUNCE_EVERY = 60.0  # seconds between bursts after that: switches forget, for ever
 ADOPTION = 1.5  # intervals that an adopting node listens
-REST = math.inf  # seconds that a node which handed over lets its successor be
-
-
-class Effect(Enum):
-    """What the process has to do, on the spot and in the order given.
-
-    TAKE_VIPS puts those on the interface that are not there; DROP_VIPS removes all. ANNOUNCE is a
-    burst of gratuitous ARP and unsolicited neighbour advertisements for every VIP.
-    """
-
-    SEND_ADVERT = "send-advert"
-    SEND_RESIGNATION = "send-resignation"
-    TAKE_VIPS = "take-vips"
-    DROP_VIPS = "drop-vips"
-    ANNOUNCE = "announce"
-
-
 SPEAK = (Effect.SEND_ADVERT,)
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the machine has to know of a virtual router. They may differ from call to call.
-
-    `priority` is the effective one, 1 to 255; `interval` in seconds; `source` the address our
-    adverts leave from. `preempt_after`: seconds in Backup before we contest a weaker active.
-    """
-
-    priority: int
-    interval: float
-    source: str
-    preempt_after: float = 0.0
-
-    @classmethod
-    def of(cls, router: Router) -> "Rules":
-        """The rules as the file gives them."""
-        waits = {"now": 0.0, "never": math.inf}
-        return cls(
-            priority=router.priority,
-            interval=router.interval,
-            source=router.source,
-            preempt_after=waits.get(router.failback.when, router.failback.after),
-        )
-
-
-class Off(msgspec.Struct, frozen=True):
-    """Takes no part: not allowed to yet, in fault, or stopped."""
-
-    hold = False
-    deadline = math.inf
-
-
-class Backup(msgspec.Struct, frozen=True):
-    """Listens since `since`; takes over at `down_at` unless it hears better.
-
-    `interval` is what the active announced. Until `rest_until` no weaker active is contested.
-    """
-
-    interval: float
-    down_at: float
-    since: float
-    rest_until: float = -math.inf
-    hold = False
-
-    @property
-    def deadline(self) -> float:
-        return self.down_at
-
-
-class Adopting(msgspec.Struct, frozen=True):
-    """Found its VIPs in place at start: keeps them, silent, and listens until `active_at`."""
-
-    active_at: float
-    hold = True
-
-    @property
-    def deadline(self) -> float:
-        return self.active_at
-
-
-class Active(msgspec.Struct, frozen=True):
-    """Holds the VIPs; speaks next at `advert_at`, announces them again at `announce_at`."""
-
-    advert_at: float
-    announce_at: float
-    hold = True
-
-    @property
-    def deadline(self) -> float:
-        return min(self.advert_at, self.announce_at)
-
-
-class Leaving(msgspec.Struct, frozen=True):
-    """Has resigned, holds the VIPs until a peer is active; says so again at `resign_at`.
-
-    At `give_up_at` nobody came: then Off when `stopping`, and Active again when not. `rest` is
-    how many seconds we leave the successor alone.
-    """
-
-    resign_at: float
-    give_up_at: float
-    stopping: bool
-    rest: float = REST
-    hold = True
-
-    @property
-    def deadline(self) -> float:
-        return min(self.resign_at, self.give_up_at)
-
-
-State = Off | Backup | Adopting | Active | Leaving
-
-
-class Step(msgspec.Struct, frozen=True):
-    """The state from now on, and what to do now."""
-
-    state: State
-    effects: tuple[Effect, ...] = ()
-
-
-def skew(priority: int, interval: float) -> float:
-    """Seconds by which a weaker backup waits longer: 0.609375 for priority 100 at 1 s.
-
-    Source: RFC 9568 section 6.1 (Skew_Time).
-    """
-    return (256 - priority) * interval / 256
-
-
-def active_down(priority: int, interval: float) -> float:
-    """Seconds of silence after which a backup takes over (Active_Down_Interval).
-
-    Three missed adverts and the skew. `interval` is what the active router last announced, not
-    what we would use ourselves. Priority 100 at 1 s gives 3.609375 s.
-
-    Source: RFC 9568 section 6.1.
-    """
-    return 3 * interval + skew(priority, interval)
 
 
 def start(rules: Rules, now: float, *, holding: bool = False) -> Step:
     """Take part from now on. `holding`: our VIPs are on the interface, from a life before.
 
-    The RFC's short cut for an address owner (section 6.4.1) is not here: nobody is one yet.
+    An address owner is active at once (RFC 9568 section 6.4.1): no other has a right to be.
     """
+    if rules.owner:
+        return take_over(rules, now)
     if holding:
         return Step(Adopting(now + ADOPTION * rules.interval))
-    return Step(_listen(rules, rules.interval, now))
+    return Step(listen(rules, now))
 
 
 def stop(state: State) -> Step:
@@ -237,7 +117,17 @@ def tick(rules: Rules, state: State, now: float) -> Step:
         case Leaving():
             return _resign_again(rules, state, now)
         case _:  # Backup or Adopting: Off has no deadline
-            return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.TAKE_VIPS, Effect.ANNOUNCE))
+            return take_over(rules, now)
+
+
+def listen(rules: Rules, now: float) -> Backup:
+    """Backup from now on, of an active whose interval is as ours until it is heard."""
+    return _listen(rules, rules.interval, now)
+
+
+def take_over(rules: Rules, now: float) -> Step:
+    """Active from now on. For `tick`, and for a group whose members move together."""
+    return Step(_hold(rules, now), (Effect.SEND_ADVERT, Effect.TAKE_VIPS, Effect.ANNOUNCE))
 
 
 def _heard(rules: Rules, state: State, advert: Advert, source: str, now: float) -> Step:
@@ -248,7 +138,7 @@ def _heard(rules: Rules, state: State, advert: Advert, source: str, now: float) 
             return _active_hears(rules, state, advert, source, now)
         case Adopting() | Leaving() if advert.priority != RESIGNING:
             # Somebody is active, weaker or stronger: what we hold or hand over has its keeper.
-            return Step(_after(rules, state, advert.interval, now), (Effect.DROP_VIPS,))
+            return Step(_after(rules, state, _learned(rules, advert), now), (Effect.DROP_VIPS,))
         case Leaving(stopping=False):
             # Healed from a split in which both were told to go: each would wait for the other.
             return _return(rules, now)
@@ -260,16 +150,20 @@ def _backup_hears(rules: Rules, state: Backup, advert: Advert, now: float) -> Ba
     if advert.priority == RESIGNING:
         # Never later than we would have come anyway: the RFC sets the timer to the skew, and one
         # who resigns again and again would keep a weak backup waiting for ever.
-        sooner = now + skew(rules.priority, state.interval)
+        sooner = now + skew(rules.priority, state.interval, rules.version)
         return msgspec.structs.replace(state, down_at=min(state.down_at, sooner))
-    rested = now >= state.rest_until and now - state.since >= rules.preempt_after
+    patient = not rules.owner and now - state.since < rules.preempt_after
+    rested = now >= state.rest_until and not patient
     if advert.priority < rules.priority and rested:
         return state  # the timer runs on, and that is how we preempt
-    return msgspec.structs.replace(
-        state,
-        interval=advert.interval,
-        down_at=now + active_down(rules.priority, advert.interval),
-    )
+    interval = _learned(rules, advert)
+    down_at = now + active_down(rules.priority, interval, rules.version)
+    return msgspec.structs.replace(state, interval=interval, down_at=down_at)
+
+
+def _learned(rules: Rules, advert: Advert) -> float:
+    """The active's interval. In version 2 it is ours, or its adverts are not heard at all."""
+    return advert.interval if rules.version == 3 else rules.interval
 
 
 def _active_hears(rules: Rules, state: Active, advert: Advert, source: str, now: float) -> Step:
@@ -280,11 +174,13 @@ def _active_hears(rules: Rules, state: Active, advert: Advert, source: str, now:
         # The last advert makes the winner announce its VIPs once more, and it comes after the
         # drop, so that the winner's word is the last that the segment hears.
         yielding = (Effect.DROP_VIPS, Effect.SEND_ADVERT)
-        return Step(_listen(rules, advert.interval, now), yielding)
+        return Step(_listen(rules, _learned(rules, advert), now), yielding)
     # Answer a weaker claim at once, so that switches learn the way back to us. The timer is left
-    # alone, or a chatty rival could keep us from ever speaking on time.
+    # alone, or a chatty rival could keep us from ever speaking on time; only where it is due the
+    # answer is the advert, and the next one is held for an interval in which the rival yields.
     again = min(state.announce_at, now + ANNOUNCE_AGAIN)
-    answering = msgspec.structs.replace(state, announce_at=again)
+    advert_at = now + rules.interval if now >= state.advert_at else state.advert_at
+    answering = Active(advert_at, again)
     return Step(answering, (Effect.SEND_ADVERT, Effect.ANNOUNCE))
 
 
@@ -319,10 +215,10 @@ def _overslept(rules: Rules, state: State, now: float) -> Step:
     """
     due = state.advert_at if isinstance(state, Active) else state.deadline
     interval = state.interval if isinstance(state, Backup) else rules.interval
-    if now - due <= 2 * interval + interval / 256:
+    if now - due <= 2 * interval + skew(OWNER, interval, rules.version):
         return Step(state)
     if isinstance(state, Backup):
-        down_at = now + active_down(rules.priority, interval)
+        down_at = now + active_down(rules.priority, interval, rules.version)
         return Step(msgspec.structs.replace(state, down_at=down_at))
     return Step(_after(rules, state, interval, now), (Effect.DROP_VIPS,))
 
@@ -337,7 +233,7 @@ def _after(rules: Rules, state: State, interval: float, now: float) -> State:
 
 
 def _listen(rules: Rules, interval: float, now: float) -> Backup:
-    return Backup(interval, now + active_down(rules.priority, interval), now)
+    return Backup(interval, now + active_down(rules.priority, interval, rules.version), now)
 
 
 def _hold(rules: Rules, now: float) -> Active:

@@ -14,9 +14,10 @@ from director.kernel.addresses import Addresses, Link
 from director.kernel.netlink import Torn
 from director.model.vip import Router
 from director.vrrp import machine
-from director.vrrp.advert import RESIGNING, Advert, Heard, decode, encode
+from director.vrrp.advert import RESIGNING, Advert, Heard, Terms
 from director.vrrp.frames import Datagram
 from director.vrrp.machine import Effect, Rules, State, Step
+from director.vrrp.packet import decode, encode
 from director.vrrp.socket import AdvertSocket, Announcer
 from director.vrrp.tally import Tally
 from director.vrrp.vips import Vips
@@ -42,6 +43,7 @@ class Player:
     ) -> None:
         self.router = router
         self.rules = Rules.of(router)
+        self._terms = Terms.of(router)
         self.state: State = machine.Off()
         self.reason = "waits for the engine's word that the table stands"
         self.lateness = 0.0
@@ -189,14 +191,7 @@ class Player:
     def _hear(self, datagram: Datagram, now: float) -> None:
         if datagram.payload[1:2] != bytes([self.router.vrid]):
             return  # another virtual router on the same wire: nothing of it is our business
-        heard = decode(
-            datagram.payload,
-            source=datagram.source,
-            destination=datagram.destination,
-            ttl=datagram.ttl,
-            declared=datagram.declared,
-            peers=self.router.peers,
-        )
+        heard = decode(datagram, self._terms)
         if not isinstance(heard, Heard):
             self._refused.add(heard.reason.value, now)
         elif datagram.source == self.router.source:
@@ -250,6 +245,7 @@ class Player:
             priority=priority,
             interval=self.router.interval,
             addresses=self.router.advertised,
+            version=self.router.version,
         )
         for destination in self._socket.destinations:
             payload = encode(

@@ -12,7 +12,8 @@ import pytest
 from director.errors import NoRight
 from director.kernel import links
 from director.kernel.addresses import Addresses, Link
-from director.vrrp.advert import Advert, encode
+from director.vrrp.advert import Advert
+from director.vrrp.packet import encode
 from director.vrrp.socket import GROUP, PRIORITY, TOS, AdvertSocket, Announcer, passing
 
 pytestmark = pytest.mark.kernel

@@ -9,8 +9,9 @@ from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
 from director.model.address import Prefix
 from director.model.vip import Failback, Router, Vip
-from director.vrrp.advert import GROUP, Advert, Heard, decode, encode
+from director.vrrp.advert import GROUP, Advert, Heard, Terms
 from director.vrrp.frames import Datagram
+from director.vrrp.packet import decode, encode
 from director.vrrp.socket import AdvertSocket, Announcer
 
 US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -99,9 +100,15 @@ class FakeSocket(AdvertSocket):
         self._other.send(b".")
 
     def send(self, payload: bytes, destination: str) -> int:
-        heard = decode(
-            payload, source=self.source, destination=destination, ttl=255, peers=self._peers
+        sent = Datagram(
+            source=self.source,
+            destination=destination,
+            ttl=255,
+            protocol=112,
+            declared=len(payload),
+            payload=payload,
         )
+        heard = decode(sent, Terms(peers=self._peers))
         assert isinstance(heard, Heard)
         self.diary.append(f"send {heard.advert.priority}")
         self.sent.append((destination, heard.advert))

@@ -12,6 +12,7 @@ from director.vrrp.frames import (
     Datagram,
     address_text,
     gratuitous_arp,
+    ipv4_header,
     neighbour_advertisement,
     ones_sum,
     packed,
@@ -76,6 +77,7 @@ def test_the_header_of_a_golden_advert() -> None:
         protocol=112,
         declared=16,
         payload=bytes.fromhex("3133640200146b3e0a0900640a090065"),
+        header=bytes.fromhex("45c0002400010000ff70d08c0a090001e0000012"),
     )
 
 
@@ -146,3 +148,31 @@ def test_addresses_both_ways(text: str, data: str) -> None:
     """
     assert packed(text).hex() == data
     assert address_text(bytes.fromhex(data)) == text
+
+
+@pytest.mark.parametrize(
+    ("case", "destination", "protocol", "identification"),
+    [("v3", "224.0.0.18", 112, 1), ("v3uni", "10.9.0.2", 112, 1), ("v2ah", "224.0.0.18", 51, 1)],
+)
+def test_5_1_1_the_header_that_we_write(
+    case: str, destination: str, protocol: int, identification: int
+) -> None:
+    """
+    TTL 255, TOS 0xC0, the identification given: as keepalived writes it.
+    """
+    packet = golden(case, "advert")[14:]
+
+    header = ipv4_header(
+        "10.9.0.1", destination, protocol, len(packet) - 20, identification=identification
+    )
+
+    assert header == packet[:20]
+
+
+@pytest.mark.parametrize("identification", [0, 65536])
+def test_an_identification_that_the_kernel_replaces_is_a_bug(identification: int) -> None:
+    """
+    A seal would cover what is not sent.
+    """
+    with pytest.raises(AssertionError):
+        ipv4_header("10.9.0.1", "10.9.0.2", 51, 0, identification=identification)

@@ -9,8 +9,6 @@ import math
 import msgspec
 import pytest
 
-from director.model.address import Prefix
-from director.model.vip import Failback, Router, Vip
 from director.vrrp.advert import Advert
 from director.vrrp.machine import (
     Active,
@@ -22,13 +20,13 @@ from director.vrrp.machine import (
     Rules,
     State,
     Step,
-    active_down,
     hear,
     leave,
-    skew,
+    listen,
     start,
     stay,
     stop,
+    take_over,
     tick,
 )
 
@@ -39,6 +37,9 @@ HIGHER, LOWER = "10.9.0.10", "10.9.0.4"  # by number; "10.9.0.10" < "10.9.0.5" a
 EAGER = Rules(priority=100, interval=1.0, source=US)
 PATIENT = msgspec.structs.replace(EAGER, preempt_after=math.inf)
 WAITS_60 = msgspec.structs.replace(EAGER, preempt_after=60.0)
+OWNER = msgspec.structs.replace(EAGER, priority=255)
+STUBBORN = msgspec.structs.replace(PATIENT, priority=255)
+VERSION_2 = msgspec.structs.replace(EAGER, version=2)
 
 ADVERT, RESIGN = Effect.SEND_ADVERT, Effect.SEND_RESIGNATION
 TAKE, DROP, ANNOUNCE = Effect.TAKE_VIPS, Effect.DROP_VIPS, Effect.ANNOUNCE
@@ -96,7 +97,17 @@ HEARINGS = {
     "6.4.3 weaker: answer":                     (EAGER,    HOLDING,         99, HIGHER, ANNOUNCING,       ANSWER),
     "6.4.3 weaker again: announce no later":    (EAGER,    ANNOUNCING_SOON, 99, HIGHER, ANNOUNCING_SOON,  ANSWER),
     "6.4.3 our own echo: ignore":               (EAGER,    HOLDING,        100, US,     HOLDING,          ()),
-    "6.4.3 late, not too late: answer":         (EAGER,    JUST_IN_TIME,    99, HIGHER, Active(NOW - 2.00390625, NOW + 5), ANSWER),
+    "6.4.3 late, not too late: the answer is the advert": (EAGER, JUST_IN_TIME, 99, HIGHER, TAKEN, ANSWER),
+    "6.4.3 weaker, as an advert is due: hold it": (EAGER, Active(NOW, NOW + 30), 99, HIGHER, TAKEN,           ANSWER),
+    "3768-6.4.2 stronger: our own interval":    (VERSION_2, LISTENING,     150, HIGHER, Backup(1.0, NOW + 3.609375, NOW - 30), ()),
+    "3768-6.4.2 resigning: wait the skew":      (VERSION_2, LISTENING,       0, HIGHER, Backup(1.0, NOW + 0.609375, NOW - 30), ()),
+    "6.4.2 an owner listens to no weaker one":  (OWNER,    LISTENING,      254, HIGHER, LISTENING,        ()),
+    "6.1 an owner preempts, failback or not":   (STUBBORN, LISTENING,      254, HIGHER, LISTENING,        ()),
+    "6.1 an owner that handed over rests":      (OWNER,    RESTING,        254, HIGHER, Backup(2.0, NOW + 6.0078125, NOW - 90, rest_until=NOW + 1), ()),
+    "6.4.3 an owner is never preempted":        (OWNER,    HOLDING,        254, HIGHER, ANNOUNCING,       ANSWER),
+    "two owners, ours is the higher: answer":   (OWNER,    HOLDING,        255, LOWER,  ANNOUNCING,       ANSWER),
+    "two owners, ours is the lower: yield":     (OWNER,    HOLDING,        255, HIGHER, Backup(2.0, NOW + 6.0078125, NOW), YIELD),
+    "two owners, one is active: listen":        (OWNER,    LISTENING,      255, LOWER,  Backup(2.0, NOW + 6.0078125, NOW - 30), ()),
     "overslept, a weaker one: step down":       (EAGER,    OVERSLEPT,       99, HIGHER, STEPPED_DOWN,     (DROP,)),
     "overslept, a stronger one: step down":     (EAGER,    OVERSLEPT,      150, HIGHER, YIELDED,          (DROP,)),
     "adopting, a weaker one: drop":             (EAGER,    ADOPTING,        99, LOWER,  YIELDED,          (DROP,)),
@@ -244,71 +255,71 @@ def test_stay(state: State, then: State, effects: tuple[Effect, ...]) -> None:
     assert stay(EAGER, state, NOW) == Step(then, effects)
 
 
-@pytest.mark.parametrize(
-    ("state", "hold", "deadline"),
-    [
-        (OFF, False, math.inf),
-        (LISTENING, False, NOW + 2.5),
-        (ADOPTING, True, NOW + 0.7),
-        (HOLDING, True, NOW + 0.4),
-        (Active(NOW + 1, NOW + 0.3), True, NOW + 0.3),
-        (STOPPING, True, NOW + 0.4),
-        (Leaving(NOW + 1, NOW + 0.3, stopping=True), True, NOW + 0.3),
-    ],
-)
-def test_what_a_state_tells_the_process(state: State, hold: bool, deadline: float) -> None:
+@pytest.mark.parametrize("holding", [False, True])
+@pytest.mark.parametrize("us", [OWNER, STUBBORN])
+def test_6_4_1_an_owner_starts_active(us: Rules, holding: bool) -> None:
     """
-    Whether VIPs are held, and when to call again: the earliest of what is due.
+    No silence is waited for: the addresses are its own.
     """
-    assert state.hold is hold
-    assert state.deadline == deadline
+    assert start(us, NOW, holding=holding) == Step(TAKEN, TAKEOVER)
+
+
+def test_take_over() -> None:
+    """
+    6.4.2: advert, VIPs, announcement, in this order.
+    """
+    assert take_over(EAGER, NOW) == Step(TAKEN, TAKEOVER)
+    assert listen(EAGER, NOW) == STEPPED_DOWN
+
+
+OVERSLEEP = {
+    # who                        state                                 now              then
+    "3768 2 s and a 256th late": (Active(NOW, NOW + 60), NOW + 20.00390625, Active),
+    "3768 later than that": (Active(NOW, NOW + 60), NOW + 20.0078125, Backup),
+}
+
+
+@pytest.mark.parametrize(("state", "now", "then"), OVERSLEEP.values(), ids=OVERSLEEP)
+def test_version_2_oversleeps_by_a_second_s_part(
+    state: State, now: float, then: type[State]
+) -> None:
+    """
+    The skew of version 2 is no part of the interval, here of 10 s.
+    """
+    slow = msgspec.structs.replace(VERSION_2, interval=10.0)
+
+    assert type(tick(slow, state, now).state) is then
+
+
+PAUSED = {
+    # who woke       the other    stays
+    "the stronger": (EAGER, HOLDING, 99, LOWER, True),
+    "the weaker": (EAGER, HOLDING, 150, LOWER, False),
+    "the higher of equals": (EAGER, HOLDING, 100, LOWER, True),
+    "the lower of equals": (EAGER, HOLDING, 100, HIGHER, False),
+}
 
 
 @pytest.mark.parametrize(
-    ("priority", "interval", "skews", "down"),
-    [
-        (1, 1.0, 0.99609375, 3.99609375),
-        (100, 1.0, 0.609375, 3.609375),
-        (254, 1.0, 0.0078125, 3.0078125),
-        (255, 1.0, 0.00390625, 3.00390625),
-        (100, 0.01, 0.00609375, 0.03609375),
-        (100, 0.1, 0.0609375, 0.3609375),
-        (100, 40.95, 24.95390625, 147.80390625),
-    ],
+    ("us", "state", "priority", "source", "stays"), PAUSED.values(), ids=PAUSED
 )
-def test_6_1_timers(priority: int, interval: float, skews: float, down: float) -> None:
+def test_after_a_pause_that_no_clock_shows_one_of_two_yields(
+    us: Rules, state: Active, priority: int, source: str, stays: bool
+) -> None:
     """
-    Skew_Time and Active_Down_Interval as the RFC computes them.
+    What waited on the socket is heard before the advert that is due, and then that is held.
     """
-    assert skew(priority, interval) == pytest.approx(skews, abs=1e-12)
-    assert active_down(priority, interval) == pytest.approx(down, abs=1e-12)
+    now = state.advert_at
+    waiting = Advert(vrid=51, priority=priority, interval=1.0, addresses=("10.9.0.100",))
 
+    heard = hear(us, state, waiting, source, now)
+    ticked = tick(us, heard.state, now)
 
-@pytest.mark.parametrize(
-    ("failback", "seconds"),
-    [
-        (Failback("now"), 0.0),
-        (Failback("never"), math.inf),
-        (Failback("after", 45.0), 45.0),
-        (Failback(), 60.0),
-    ],
-)
-def test_rules_of_a_router(failback: Failback, seconds: float) -> None:
-    """
-    The file's failback is a number of seconds: none, for ever, or those given.
-    """
-    router = Router(
-        name="web",
-        vrid=51,
-        interface="eth0",
-        source=US,
-        priority=150,
-        interval=0.1,
-        vips=(Vip(Prefix("10.9.0.100", 32), "eth0"),),
-        failback=failback,
-    )
-
-    assert Rules.of(router) == Rules(priority=150, interval=0.1, source=US, preempt_after=seconds)
+    assert isinstance(heard.state, Active if stays else Backup)
+    assert ticked == Step(heard.state)
+    other = Rules(priority=priority, interval=1.0, source=source)
+    ours = Advert(vrid=51, priority=us.priority, interval=1.0, addresses=("10.9.0.100",))
+    assert isinstance(hear(other, state, ours, us.source, now).state, Backup if stays else Active)
 
 
 def test_the_stronger_node_is_silent_once_the_timer_runs() -> None:

@@ -1,0 +1,91 @@
+# Virtual routers that move together: the two sides of a NAT director are of use on one node only.
+#
+# Rules of this room:
+# 1. The machine decides for each member alone; this looks at its Step and says what becomes of all.
+# 2. A group takes over when every member would. If one side of the segment is cut and the other is
+#    not, a member that hears silence waits for those that hear the active (keepalived does so too:
+#    vrrp_sync_can_goto_master); else the whole group would go to and fro with every timer.
+# 3. A group lets go when one member does: the others resign, so that the peer's members, which
+#    move together as well, follow within their skew.
+# 4. A hand-over is told to each member by the process, and each ends its own when its peer is
+#    heard: make before break holds for each.
+#
+# All members of a group have one priority on a node, and the file's reader sees to that.
+"""Groups of virtual routers: what the step of one member means for the others."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from director.vrrp import machine
+from director.vrrp.rules import Rules, active_down
+from director.vrrp.states import Active, Adopting, Backup, Effect, Off, State, Step
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One virtual router of a group, before the step."""
+
+    rules: Rules
+    state: State
+
+
+def together(members: Mapping[str, Member], name: str, step: Step, now: float) -> dict[str, Step]:
+    """The steps of all members that have one, when the machine gives `name` this one.
+
+    Do them in order: the member itself comes first.
+    """
+    before = members[name].state
+    others = {other: member for other, member in members.items() if other != name}
+    match before, step.state:
+        case (Backup() | Adopting(), Active()):
+            return _all_take(members[name], name, others, step, now)
+        case (Active() | Adopting(), Backup()):
+            return {name: step} | _all_yield(others, now)
+        case (Backup() | Adopting() | Active(), Off()):
+            return {name: step} | _all_stop(others)
+        case _:
+            return {name: step}
+
+
+def fit(members: Mapping[str, Member]) -> bool:
+    """Do all take part? Where one is in fault, none may start."""
+    return not any(isinstance(member.state, Off) for member in members.values())
+
+
+def _all_take(
+    member: Member, name: str, others: Mapping[str, Member], step: Step, now: float
+) -> dict[str, Step]:
+    """All of them, or none yet: then the one that is due waits for the latest of the others."""
+    if not fit(others):
+        patience = active_down(member.rules.priority, member.rules.interval, member.rules.version)
+        return {name: Step(_wait(member.state, now + patience))}
+    waiting = {
+        other: one for other, one in others.items() if isinstance(one.state, Backup | Adopting)
+    }
+    latest = max((one.state.deadline for one in waiting.values()), default=now)
+    if latest > now:
+        return {name: Step(_wait(member.state, latest))}
+    taking = {other: machine.take_over(one.rules, now) for other, one in waiting.items()}
+    return {name: step} | taking
+
+
+def _wait(state: State, until: float) -> State:
+    if isinstance(state, Backup):
+        return msgspec.structs.replace(state, down_at=until)
+    return Adopting(until)
+
+
+def _all_yield(others: Mapping[str, Member], now: float) -> dict[str, Step]:
+    return {
+        other: Step(machine.listen(one.rules, now), (Effect.DROP_VIPS, Effect.SEND_RESIGNATION))
+        for other, one in others.items()
+        if isinstance(one.state, Active | Adopting)
+    }
+
+
+def _all_stop(others: Mapping[str, Member]) -> dict[str, Step]:
+    return {
+        other: machine.stop(one.state)
+        for other, one in others.items()
+        if not isinstance(one.state, Off)
+    }
