@@ -162,6 +162,12 @@ async def running(scene: Scene) -> AsyncIterator[Callable[[], Any]]:
 pytestmark = pytest.mark.trio
 
 
+@pytest.fixture(autouse=True)
+def patient(autojump_clock: Any) -> None:
+    """Sockets are real: virtual time stands until they have had a moment of real time."""
+    autojump_clock.autojump_threshold = 0.003
+
+
 async def test_it_starts_from_the_file_without_an_engine(
     scene: Scene, running: Any, autojump_clock: Any
 ) -> None:
