@@ -17,6 +17,7 @@ FLOORS = {
     "director.vrrp.player": 5,
     "director.vrrp.stage": 5,
     "director.vrrp.vips": 5,
+    "director.vrrp.mute": 5,
     "director.vrrp.tally": 3,
     "director.drill": 5,
     "checks.worker": 5,

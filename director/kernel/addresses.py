@@ -22,6 +22,7 @@
 
 import errno
 import math
+import os
 import socket
 import struct
 from collections.abc import Iterable, Sequence
@@ -32,22 +33,26 @@ from director.kernel.netlink import (
     BATCH,
     CREATE,
     DUMP,
+    EXCLUSIVE,
     REPLACE,
     ROUTE,
     Garbled,
     Socket,
     attribute,
     attributes,
+    nest,
     pack,
+    text,
     u32,
     words,
 )
 from director.model.address import Family, Prefix, canonical
 
-GET_LINK, NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 18, 20, 21, 22
+NEW_LINK, GET_LINK, NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 16, 18, 20, 21, 22
 ADDRESS, LOCAL, CACHE_INFO, FLAGS = 1, 2, 6, 8
 NO_DETECTION, NO_PREFIX_ROUTE = 0x02, 0x200
-LINK_ADDRESS, LINK_NAME, LINK_CARRIER = 1, 3, 33
+LINK_ADDRESS, LINK_NAME, LINK_INFO, LINK_CARRIER = 1, 3, 18, 33
+INFO_KIND = 1
 IS_UP = 1
 FOR_EVER = 0xFFFFFFFF
 ADDRESS_HEAD = struct.Struct("=BBBBI")
@@ -101,6 +106,22 @@ class Addresses:
         """Every interface by name."""
         request = pack(GET_LINK, DUMP, LINK_HEAD.pack(0, 0, 0, 0, 0))
         return {link.name: link for link in self._socket.collect(request, decode_link)}
+
+    def dummy(self, name: str) -> int:
+        """The index of the dummy device of this name, made and raised if need be. Raises OSError.
+
+        A first one has the kernel load the module, which takes milliseconds.
+        """
+        body = LINK_HEAD.pack(0, 0, 0, IS_UP, IS_UP) + text(LINK_NAME, name)
+        kind = nest(LINK_INFO, text(INFO_KIND, "dummy"))
+        (made,) = self._socket.transact([pack(NEW_LINK, CREATE | EXCLUSIVE, body + kind)])
+        if made.errno == errno.EEXIST:
+            (made,) = self._socket.transact([pack(NEW_LINK, 0, body)])
+        if made.errno:
+            raise OSError(made.errno, made.text or os.strerror(made.errno))
+        look = pack(GET_LINK, 0, LINK_HEAD.pack(0, 0, 0, 0, 0) + text(LINK_NAME, name))
+        (link,) = self._socket.collect(look, decode_link)
+        return link.index
 
     def _each(self, held: Sequence[Held], requests: Sequence[bytes]) -> dict[Held, int]:
         refused = {}

@@ -111,6 +111,7 @@ class Player:
             self._fail(f"cannot start on {router.interface}: {error}")
             return False
         self._socket = opened
+        self._vips.prepare()
         self.look(links)
         self._fault = False
         if holding:

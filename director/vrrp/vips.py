@@ -16,6 +16,7 @@ from director.kernel.addresses import Addresses, Held, Link
 from director.model.address import Family
 from director.model.vip import Router, Vip
 from director.vrrp.frames import gratuitous_arp, neighbour_advertisement
+from director.vrrp.mute import Mute
 from director.vrrp.socket import Announcer
 
 REFRESHES = 4  # of a lease: three may be lost
@@ -33,6 +34,7 @@ class Vips:
         self._router = router
         self._addresses = addresses
         self._announcer = announcer
+        self._mute = Mute(router.name, addresses)
         self._links: dict[str, Link] = {}
         self._refused: dict[Held, int] = {}
         self._refresh_at = math.inf
@@ -58,6 +60,10 @@ class Vips:
         """The interfaces as they are now."""
         self._links = links
 
+    def prepare(self) -> None:
+        """What takes time is done now, and not when they have to move."""
+        self._mute.prepare()
+
     def adopt(self, now: float) -> None:
         """They are there from a life before: refresh them from now on."""
         self._refresh_at = now
@@ -68,10 +74,11 @@ class Vips:
         self._hold(now)
 
     def drop(self) -> None:
-        """Take them off."""
+        """Take them off; they linger, mute, so that what is on its way is still forwarded."""
         self._refresh_at = math.inf
         self._refused = {}
         self.hush()
+        self._mute.keep(self._router.vips)
         held = [one for one, _ in self._held(self._links)]
         for one, code in self._addresses.release(held).items():
             log.warning("%s: cannot release %s: %s", self._name, one.prefix, os.strerror(code))

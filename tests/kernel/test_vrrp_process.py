@@ -22,6 +22,7 @@ from director.kernel.addresses import Addresses, Held
 from director.model.address import Prefix
 from director.model.vip import Failback, Router, Vip
 from director.vrrp.machine import active_down, skew
+from director.vrrp.mute import LINGER
 from director.wire.messages import Snapshot
 
 pytestmark = pytest.mark.kernel
@@ -32,6 +33,8 @@ SLACK = 0.1
 LEASE = 2.0
 KERNEL_LOOKS = 1.0  # seconds: how late the kernel may find that a lease has ended
 VIPS = tuple(Vip(Prefix(f"10.9.0.{last}", 24), "eth0") for last in (100, 101))
+ARP, ANSWER = b"\x08\x06", b"\x00\x02"
+ARP_QUESTION = bytes.fromhex("08060001080006040001")
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden-frames.json").read_text())
 
 
@@ -72,6 +75,8 @@ class Node:
             self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.wire.bind(("eth0", 3))
         self.index = self.addresses.links()["eth0"].index
+        self.mac = self.addresses.links()["eth0"].mac
+        self.packed = socket.inet_aton(address)
 
     def start(self, *routers: Router) -> None:
         snapshot = Snapshot(self.name, "digest", routers)
@@ -98,6 +103,11 @@ class Node:
         there = self.addresses.all()
         return any(Held(self.index, vip.prefix) in there for vip in VIPS)
 
+    def local(self, address: str) -> bool:
+        """Would a packet for it that comes in here go to LOCAL_IN, where IPVS waits?"""
+        asked = [IP, "-n", self.name, "route", "get", address, "from", "10.9.0.77", "iif", "eth0"]
+        return "local" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+
     def said(self) -> str:
         return (self.runtime / "log").read_text()
 
@@ -121,6 +131,7 @@ class Pair:
             mac = f"02:00:00:00:00:0{'0ab'[last]}"
             ip(*inside, "link", "set", "eth0", "address", mac, "up")
             ip(*inside, "addr", "add", f"10.9.0.{last}/24", "dev", "eth0")
+            ip("netns", "exec", name, "sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=1")
             # A table stands: nobody has to wait for an engine.
             subprocess.run(
                 [IP, "netns", "exec", name, IPVSADM, "-A", "-t", "10.9.0.100:80"], check=True
@@ -251,6 +262,38 @@ def test_a_hand_over_leaves_no_gap(pair: Pair) -> None:
 
     assert old.process.wait(1) == 0
     assert gaps == 0
+
+
+def answers_arp(asker: Node, owner: Node, address: str) -> bool:
+    """Does anybody but the asker answer for it? A question about the owner's own address ends."""
+    asker.wire.setblocking(False)
+    front = b"\xff" * 6 + asker.mac + ARP_QUESTION + asker.mac + asker.packed + b"\0" * 6
+    for asked in (address, owner.address):
+        asker.wire.send(front + socket.inet_aton(asked))
+    while True:
+        assert select.select([asker.wire], [], [], 1.0)[0], "no answer at all"
+        frame = asker.wire.recv(2048)
+        if frame[12:14] == ARP and frame[20:22] == ANSWER and frame[22:28] == owner.mac:
+            return frame[28:32] == socket.inet_aton(address)
+
+
+@at_100_ms
+def test_released_vips_linger_mute(pair: Pair) -> None:
+    """
+    After a hand-over packets for a VIP are still local to the old one, which does not answer ARP
+    for it; LINGER seconds later the kernel has taken it away.
+    """
+    old, heir = pair.roles()
+    before = answers_arp(heir, old, VIPS[0].prefix.address)
+
+    asked_at = old.signal(signal.SIGTERM)
+    within(2, lambda: heir.holds() and not old.holds_any())
+
+    assert before
+    assert old.local(VIPS[0].prefix.address)
+    assert not answers_arp(heir, old, VIPS[0].prefix.address)
+    gone_at = within(LINGER + 2 * KERNEL_LOOKS, lambda: not old.local(VIPS[0].prefix.address))
+    assert gone_at - asked_at > LINGER - KERNEL_LOOKS
 
 
 @at_100_ms

@@ -1,6 +1,7 @@
 # What a player touches, in memory. All of them write into one diary, so that order can be asked for.
 """Fake addresses, announcer and advert socket."""
 
+import errno
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -28,13 +29,17 @@ ROUTER = Router(
     failback=Failback(when="now"),
 )
 ETH0 = Link(2, "eth0", MAC, up=True)
+MUTE = 9  # the index of the dummy
 HELD = tuple(Held(2, vip.prefix) for vip in VIPS)
 
 Diary = list[str]
 
 
 class FakeAddresses(Addresses):
-    """Interfaces and addresses as dicts. `refuse` maps what to refuse to its errno."""
+    """Interfaces and addresses as dicts. `refuse` maps what to refuse to its errno.
+
+    `mute` is the index of the dummy, None: there can be none.
+    """
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
@@ -42,9 +47,15 @@ class FakeAddresses(Addresses):
         self.there: dict[Held, float] = {}
         self.refuse: dict[Held, int] = {}
         self.torn = False
+        self.mute: int | None = MUTE
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def dummy(self, name: str) -> int:
+        if self.mute is None:
+            raise OSError(errno.EOPNOTSUPP, f"no {name}")
+        return self.mute
 
     def hold(self, held: Sequence[Held], lease: float) -> dict[Held, int]:
         self.diary.append("hold")
