@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 # What a test machine is made of, and what plays in it.
-DEBIAN_PACKAGES := iproute2 iputils-ping ipvsadm kmod nginx-light procps python3 python3-venv systemd \
+DEBIAN_PACKAGES := iproute2 iputils-ping ipvsadm kmod nftables nginx-light procps python3 python3-venv systemd \
 	user-mode-linux util-linux
 
 # What is measured beside us. `make test-all` wants it too: pairs of which one node is keepalived.

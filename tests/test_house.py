@@ -18,6 +18,7 @@ FLOORS = {
     "director.vrrp.stage": 5,
     "director.vrrp.vips": 5,
     "director.vrrp.mute": 5,
+    "director.vrrp.chance": 5,
     "director.vrrp.tally": 3,
     "director.drill": 5,
     "checks.worker": 5,

@@ -13,6 +13,7 @@ import trio
 
 from director import paths
 from director.engine import doors, memory
+from director.engine.firewall import Firewall
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
@@ -42,6 +43,7 @@ async def _main(
     runtime: Path,
     state_file: Path,
     _make_hands: Callable[[], Hands] = KernelHands,  # a test has no kernel
+    _make_firewall: Callable[[Config], Firewall] = Firewall,
 ) -> None:
     # Opened first: a second engine must fail before it has touched anything.
     workers_door = await doors.open_door(runtime / paths.WORKERS_SOCKET, "director")
@@ -55,30 +57,27 @@ async def _main(
     facts = Facts(config)
     facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
     _remember_sysctls(hands, config, remembered, state_file)
-    snapshot = Snapshot(config.node, config.digest, config.routers)
-    memory.write_whole(runtime / paths.SNAPSHOT, msgspec.json.encode(snapshot))
     news = News()
     reconciler = Reconciler(facts, hands, news)
-    workers = Workers(facts, news, snapshot)
+    workers = Workers(facts, news, _leave_snapshot(config, runtime))
+    firewall = _make_firewall(config)
     verbs = Verbs(
         facts=facts,
         reconciler=reconciler,
         workers=workers,
+        firewall=firewall,
         news=news,
         remembered=remembered,
         state_file=state_file,
     )
-    listeners = (
-        (workers_door, workers.converse),
-        (view_door, verbs.view),
-        (control_door, verbs.control),
-    )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             await nursery.start(reconciler.run)
-            for listener, answer in listeners:
-                nursery.start_soon(doors.serve, listener, answer)
+            nursery.start_soon(doors.serve, workers_door, workers.converse)
+            nursery.start_soon(doors.serve, view_door, verbs.view)
+            nursery.start_soon(doors.serve, control_door, verbs.control)
             nursery.start_soon(_tell_ready, reconciler, workers)
+            nursery.start_soon(firewall.run)
             nursery.start_soon(_feed_watchdog, systemd)
             systemd.say("READY=1")
             log.info("ready: %d services", len(config.services))
@@ -86,6 +85,13 @@ async def _main(
                 break
             systemd.say("STOPPING=1")
             nursery.cancel_scope.cancel()
+
+
+def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
+    """What vrrp plays, also after a start without us."""
+    snapshot = Snapshot(config.node, config.digest, config.routers)
+    memory.write_whole(runtime / paths.SNAPSHOT, msgspec.json.encode(snapshot))
+    return snapshot
 
 
 def _remember_sysctls(

@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from director.engine import memory
+from director.engine.firewall import Firewall
 from director.engine.reconcile import News, Reconciler
 from director.engine.workers import Workers
 from director.errors import DirectorError, Exit, Fault
@@ -38,6 +39,7 @@ class Verbs:
         facts: Facts,
         reconciler: Reconciler,
         workers: Workers,
+        firewall: Firewall,
         news: News,
         remembered: memory.Memory,
         state_file: Path,
@@ -45,6 +47,7 @@ class Verbs:
         self._facts = facts
         self._reconciler = reconciler
         self._workers = workers
+        self._firewall = firewall
         self._news = news
         self._memory = remembered
         self._state_file = state_file
@@ -73,14 +76,9 @@ class Verbs:
             processes=self._workers.states(),
             refused=self._reconciler.refused,
             repaired=self._reconciler.repaired,
-            lacking=tuple(
-                Finding(
-                    "alarm",
-                    role,
-                    f"the {role} process is not connected",
-                    f"systemctl status director-{role}, or the log of `director up`",
-                )
-                for role in self._workers.missing()
+            lacking=(
+                *(_not_connected(role) for role in self._workers.missing()),
+                *self._firewall.lacking,
             ),
         )
         return report(self._facts, self._reconciler.desired, around)
@@ -182,6 +180,15 @@ class Verbs:
             )
             return Answer(Exit.PARTLY, faults=(fault,))
         return Answer(Exit.DONE, msgspec.json.encode([f"{s}/{n}" for s, n in places]).decode())
+
+
+def _not_connected(role: str) -> Finding:
+    return Finding(
+        "alarm",
+        role,
+        f"the {role} process is not connected",
+        f"systemctl status director-{role}, or the log of `director up`",
+    )
 
 
 def _parse_weight(args: Mapping[str, str], now: float) -> Override | None:

@@ -15,6 +15,7 @@ from director.kernel.netlink import Torn
 from director.model.vip import Router
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert, Heard, Terms
+from director.vrrp.chance import Chance, Maps
 from director.vrrp.frames import Datagram
 from director.vrrp.machine import Effect, Rules, State, Step
 from director.vrrp.packet import decode, encode
@@ -40,6 +41,7 @@ class Player:
         announcer: Announcer,
         *,
         open_socket: OpenSocket = AdvertSocket,
+        maps: Maps | None = None,
     ) -> None:
         self.router = router
         self.rules = Rules.of(router)
@@ -50,10 +52,12 @@ class Player:
         self._refused = Tally(f"{router.name}: adverts refused")
         self._unsent = Tally(f"{router.name}: adverts not sent")
         self._vips = Vips(router, addresses, announcer)
+        self._chance = Chance(router, maps)
         self._links: dict[str, Link] = {}
         self._open_socket = open_socket
         self._socket: AdvertSocket | None = None
         self._peer = ""
+        self._spoke_last = ""
         self._fault = False
         self._since = time.time()
         self._addresses_text = tuple(str(vip.prefix) for vip in router.vips)
@@ -205,6 +209,7 @@ class Player:
         peer = source
         if advert.priority == RESIGNING:
             why, peer = f"{source} resigned", ""
+        self._spoke_last = source
         if peer != self._peer:
             self._peer = peer
             self._role = self._new_role()
@@ -233,8 +238,10 @@ class Player:
                 self._vips.hush()
                 self._send(RESIGNING, now)
             case Effect.TAKE_VIPS:
+                self._chance.offer(self._spoke_last)
                 self._vips.take(now)
             case Effect.DROP_VIPS:
+                self._chance.withdraw()
                 self._vips.drop()
             case Effect.ANNOUNCE:
                 self._vips.announce(now)

@@ -20,6 +20,7 @@ from director import paths
 from director.kernel.addresses import Addresses
 from director.link import Link, connect
 from director.systemd import Systemd
+from director.vrrp.chance import open_maps
 from director.vrrp.socket import Announcer
 from director.vrrp.stage import Stage
 from director.wire.messages import (
@@ -79,7 +80,7 @@ class Vrrp:
         self, runtime: Path, addresses: Addresses, announcer: Announcer, stage: Stage | None = None
     ) -> None:
         self._runtime = runtime
-        self._stage = stage or Stage(addresses, announcer)
+        self._stage = stage or Stage(addresses, announcer, maps=open_maps())
         self._stage.tell = self._say_roles
         self._link: Link | None = None
         self._said: tuple[Role, ...] | None = None

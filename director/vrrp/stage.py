@@ -18,6 +18,7 @@ import trio
 from director.kernel.addresses import Addresses, Link
 from director.kernel.netlink import Torn
 from director.model.vip import Router
+from director.vrrp.chance import Maps
 from director.vrrp.player import OpenSocket, Player
 from director.vrrp.socket import AdvertSocket, Announcer
 from director.wire.messages import Role
@@ -56,12 +57,14 @@ class Stage:
         announcer: Announcer,
         *,
         open_socket: OpenSocket = AdvertSocket,
+        maps: Maps | None = None,
         table: Path = TABLE,
     ) -> None:
         self._addresses = addresses
         self._announcer = announcer
         self.tell: Callable[[], None] = lambda: None
         self._open_socket = open_socket
+        self._maps = maps
         self._table = table
         self._seats: list[Seat] = []
         self._table_ready = trio.Event()
@@ -136,7 +139,15 @@ class Stage:
         self.tell()
 
     def _seat(self, router: Router) -> Seat:
-        return Seat(Player(router, self._addresses, self._announcer, open_socket=self._open_socket))
+        return Seat(
+            Player(
+                router,
+                self._addresses,
+                self._announcer,
+                open_socket=self._open_socket,
+                maps=self._maps,
+            )
+        )
 
     async def _keep_playing(self, seat: Seat) -> None:
         """The hot task of one router: wait for its socket or its deadline, and turn."""

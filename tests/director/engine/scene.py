@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import trio
 
+from director.engine.firewall import Firewall
 from director.engine.reconcile import News, Reconciler
 from director.kernel.hands import Hands
 from director.model.address import Endpoint, Family
@@ -66,6 +67,23 @@ def table(**weights: int) -> VirtualService:
     ends = {"web1": ONE, "web2": TWO}
     there = {ends[name]: Destination(weight=weight) for name, weight in weights.items()}
     return VirtualService(ServiceSettings(), there)
+
+
+class NoTables:
+    """Nothing of ours is in nf_tables."""
+
+    def comment(self, *_which: object) -> str | None:
+        """There is no table."""
+        return None
+
+
+def no_firewall(config: Config) -> Firewall:
+    """One that loads nothing: the host's own nftables are not a test's to change."""
+
+    async def load(_script: str) -> str:
+        return ""
+
+    return Firewall(config, open_tables=NoTables, load_script=load)
 
 
 class WatchedKernel(FakeKernel):

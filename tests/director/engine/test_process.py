@@ -20,7 +20,7 @@ from director.model.config import Config
 from director.model.state import State
 from director.policy.weight import Override
 from director.wire.messages import Answer, Hello, Snapshot, TableReady, Targets
-from tests.director.engine.scene import ONE, WatchedKernel, config_of
+from tests.director.engine.scene import ONE, WatchedKernel, config_of, no_firewall
 from tests.director.engine.talk import Talker
 
 WITHIN = 20.0
@@ -48,7 +48,7 @@ class Running:
         nursery.start_soon(self._run, config)
 
     async def _run(self, config: Config) -> None:
-        await _main(config, self.runtime, self.state_file, lambda: self.kernel)
+        await _main(config, self.runtime, self.state_file, lambda: self.kernel, no_firewall)
         self.ended.set()
 
     async def ask(self, verb: str, *, change: bool = False, **args: str) -> Answer:
@@ -120,7 +120,7 @@ async def test_a_second_engine_touches_nothing(engine: Running) -> None:
         return WatchedKernel()
 
     with pytest.raises(SystemLacks, match="another engine"):
-        await _main(config_of(), engine.runtime, engine.state_file, hands)
+        await _main(config_of(), engine.runtime, engine.state_file, hands, no_firewall)
 
     assert asked == []
     assert not (engine.runtime / paths.SNAPSHOT).exists()

@@ -18,7 +18,7 @@ from director.model.config import Config
 from director.model.state import State
 from director.policy.weight import Override
 from director.wire.messages import Answer, Ask, Beat, HandOver, Message, Snapshot
-from tests.director.engine.scene import Scene, config_of
+from tests.director.engine.scene import Scene, config_of, no_firewall
 from tests.director.engine.talk import WITHIN, Talker, call
 from tests.director.engine.test_workers import ROUTER, SNAPSHOT, VRRP
 
@@ -37,6 +37,7 @@ class Engine(Scene):
             facts=self.facts,
             reconciler=self.reconciler,
             workers=self.workers,
+            firewall=no_firewall(config),
             news=self.news,
             remembered=memory.Memory(),
             state_file=state_file,

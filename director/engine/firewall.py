@@ -1,0 +1,115 @@
+# The director's own nftables tables. The engine alone starts nft(8), and only where the digest in
+# the kernel is not the one wanted: a restarted engine finds its table and leaves it alone, with the
+# elements that vrrp has put into its maps.
+"""Keep our nftables tables as the configuration asks."""
+
+import logging
+import os
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from director.kernel.netlink import Garbled, Torn
+from director.kernel.nftables import NfTables
+from director.model.address import Family
+from director.model.config import Config
+from director.model.state import Finding
+from director.policy.firewall import FAMILIES, TABLE, digest_in, ruleset
+
+PROGRAMS = tuple(Path(folder, "nft") for folder in ("/usr/sbin", "/sbin", "/usr/bin"))
+TRY_AGAIN_AFTER = 60.0  # seconds: a kernel without nf_tables does not get it in between
+LOAD_WITHIN = 10.0
+
+log = logging.getLogger("director.engine")
+
+Load = Callable[[str], Awaitable[str]]
+
+
+class Comments(Protocol):
+    """What is asked of nf_tables, real or not."""
+
+    def comment(self, family: Family, table: str) -> str | None:
+        """The comment of a table; None when there is no such table. Raises OSError, Torn."""
+
+
+async def load(script: str) -> str:
+    """Have nft(8) carry out a script, all or nothing; empty, or why it did not."""
+    program = next((path for path in PROGRAMS if path.exists()), None)
+    if program is None:
+        return "there is no nft: install nftables"
+    with trio.move_on_after(LOAD_WITHIN):
+        done = await trio.run_process(
+            [program, "-f", "-"],
+            stdin=script.encode(),
+            stdout=subprocess.DEVNULL,
+            capture_stderr=True,
+            check=False,
+            env={},
+        )
+        if done.returncode == 0:
+            return ""
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        return said[0][:200] if said else f"nft ended with {done.returncode}"
+    return f"nft took more than {LOAD_WITHIN:g} s"
+
+
+class Firewall:
+    """`lacking` says what is not there, and what that costs."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        open_tables: Callable[[], Comments] = NfTables,
+        load_script: Load = load,
+    ) -> None:
+        self._config = config
+        self._open = open_tables
+        self._load = load_script
+        self._tables: Comments | None = None
+        self.lacking: tuple[Finding, ...] = ()
+
+    async def run(self) -> None:
+        """Look as often as the table is read back, for ever."""
+        while True:
+            why = await self._look()
+            if why and not self.lacking:
+                log.warning("nftables: %s", why)
+            self.lacking = (_finding(why),) if why else ()
+            await trio.sleep(TRY_AGAIN_AFTER if why else self._config.kernel.resync)
+
+    async def _look(self) -> str:
+        """Mend what differs; why that could not be done."""
+        try:
+            tables = self._tables = self._tables or self._open()
+            there = {family: tables.comment(family, TABLE) for family in FAMILIES}
+        except (OSError, Torn, Garbled) as error:
+            if not any(ruleset(self._config, family) for family in FAMILIES):
+                return ""
+            return f"nf_tables cannot be read: {_words(error)}"
+        for family, word in FAMILIES.items():
+            script = ruleset(self._config, family)
+            wanted = digest_in(script) or None
+            if there[family] == wanted:
+                continue
+            if why := await self._load(script or f"delete table {word} {TABLE}\n"):
+                return why
+            log.info("nftables: table %s %s: %s", word, TABLE, wanted or "removed")
+        return ""
+
+
+def _words(error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    return os.strerror(code) if code else str(error)
+
+
+def _finding(why: str) -> Finding:
+    return Finding(
+        "notice",
+        "nftables",
+        f"no second chance for half-open handshakes at a hand-over: {why}",
+        "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
+    )

@@ -1,0 +1,103 @@
+# The director's own nftables tables, as text for `nft -f`.
+#
+# Rules of this room:
+# 1. Text in one piece, for one transaction: what was there of ours goes and the new comes at once.
+#    Other people's tables are never named.
+# 2. Its digest stands in it as the table's comment, so that whoever looks needs no second nft to
+#    see whether it is the one that is wanted.
+# 3. Sets and maps, so that the number of rules grows with virtual routers and not with services.
+# 4. `ip` and `ip6` and not `inet`: dup exists for these two alone (nft_dup_ipv4.c, nft_dup_ipv6.c).
+#
+# The second chance. A handshake that is half open when a VIP moves is known to the old active
+# alone: the kernel syncs connections once they are established. Its next packet comes to the new
+# active, whose IPVS does not know it and lets it fall through to local input, and the stack would
+# answer RST. So behind IPVS (whose hooks are at 98 and 99: ip_vs_core.c, ip_vs_ops4) a rule sends
+# such packets to the one who was active before, who keeps the VIP mute and forwards them. Whom to
+# send them to is an element of the map, that vrrp puts there before it takes the VIP, and that
+# ends by itself sooner than the other's linger: two nodes never send one packet to and fro.
+"""The ruleset that a configuration asks for."""
+
+import hashlib
+
+from director.model.address import Family
+from director.model.config import Config
+from director.model.service import Protocol
+from director.model.vip import Router
+
+TABLE = "director"
+FAMILIES = {Family.IPV4: "ip", Family.IPV6: "ip6"}
+BEHIND_IPVS = 101
+
+
+def chance_map(router: Router) -> str:
+    """The name of the map of a router's VIPs to whom was active before: what nft and vrrp share."""
+    return f"chance_{router.vrid}_{router.interface.encode().hex()}"
+
+
+def ruleset(config: Config, family: Family) -> str:
+    """The script that replaces our table of one family; empty when there is nothing to say."""
+    routers = [router for router in config.routers if chances(router, family)]
+    services = sorted(
+        {
+            (key.address, key.port)
+            for service in config.services
+            for key in service.virtuals
+            if key.protocol is Protocol.TCP and key.family is family and not key.mark
+        }
+    )
+    if not routers or not services:
+        return ""
+    word = FAMILIES[family]
+    kind = f"{'ipv4' if family is Family.IPV4 else 'ipv6'}_addr"
+    elements = ", ".join(f"{address} . {port}" for address, port in services)
+    maps = [
+        f"  map {chance_map(one)} {{ type {kind} : {kind}; flags timeout; }}" for one in routers
+    ]
+    body = [
+        *maps,
+        f"  set services {{ type {kind} . inet_service; elements = {{ {elements} }}; }}",
+        "  chain unknown {",
+        f"    type filter hook input priority {BEHIND_IPVS}; policy accept;",
+        *(f"    {_chance(one, word)}" for one in routers),
+        "  }",
+    ]
+    text = "\n".join(body)
+    return (
+        f"add table {word} {TABLE}\ndelete table {word} {TABLE}\n"
+        f'table {word} {TABLE} {{\n  comment "{digest(text)}"\n{text}\n}}\n'
+    )
+
+
+def digest(text: str) -> str:
+    """What tells one ruleset from another."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest_in(script: str) -> str:
+    """The digest that stands in a script of `ruleset`; of an empty one, none."""
+    return script.partition('comment "')[2].partition('"')[0]
+
+
+def chances(router: Router, family: Family) -> tuple[str, ...]:
+    """The VIPs of one family that a peer could still serve: those on the adverts' own wire.
+
+    Whom to ask is known by the source of its adverts, so it is of the adverts' family.
+    """
+    if router.family is not family:
+        return ()
+    return tuple(
+        vip.prefix.address
+        for vip in router.vips
+        if vip.prefix.family is family and vip.interface == router.interface
+    )
+
+
+def _chance(router: Router, word: str) -> str:
+    """SYNs are new connections: they are IPVS's, and never on their way to somebody else."""
+    # IPv6 names the device: the peer's address is a link-local one.
+    device = f' device "{router.interface}"' if word == "ip6" else ""
+    return (
+        f'iifname "{router.interface}" {word} daddr . tcp dport @services '
+        "tcp flags & (syn | ack) != syn counter "
+        f"dup to {word} daddr map @{chance_map(router)}{device} drop"
+    )

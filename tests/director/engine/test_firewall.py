@@ -1,0 +1,142 @@
+"""engine/firewall: our tables, and the one who loads them."""
+
+import errno
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from director.engine import firewall
+from director.engine.firewall import TRY_AGAIN_AFTER, Firewall, load
+from director.model.address import Family
+from director.model.config import Config
+from director.policy.firewall import digest_in
+from tests.director.engine.scene import RESYNC, config_of
+from tests.director.engine.test_workers import ROUTER
+
+pytestmark = pytest.mark.trio
+CONFIG = msgspec.structs.replace(config_of(), routers=(ROUTER,))
+
+
+class Tables:
+    """nf_tables in memory, with the nft that fills them. `say` is what nft answers."""
+
+    def __init__(self) -> None:
+        self.there: dict[Family, str] = {}
+        self.loaded: list[str] = []
+        self.say = ""
+        self.refuse = 0
+
+    def comment(self, family: Family, table: str) -> str | None:
+        if self.refuse:
+            raise OSError(self.refuse, "refused")
+        assert table == "director"
+        return self.there.get(family)
+
+    async def load(self, script: str) -> str:
+        self.loaded.append(script)
+        if self.say:
+            return self.say
+        family = Family.IPV6 if "table ip6 " in script else Family.IPV4
+        if digest_in(script):
+            self.there[family] = digest_in(script)
+        else:
+            del self.there[family]
+        return ""
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+async def run(
+    nursery: trio.Nursery, clock: MockClock, config: Config, tables: Tables, waits: Sequence[float]
+) -> Firewall:
+    """A firewall that has looked once, and again after each wait."""
+    wall = Firewall(config, open_tables=lambda: tables, load_script=tables.load)
+    nursery.start_soon(wall.run)
+    for seconds in (0.0, *waits):
+        await wait_all_tasks_blocked()
+        clock.jump(seconds)
+    await wait_all_tasks_blocked()
+    return wall
+
+
+async def test_it_is_loaded_once(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables
+) -> None:
+    """What stands is left alone, with the elements that vrrp has put there."""
+    wall = await run(nursery, mock_clock, CONFIG, tables, [RESYNC] * 3)
+
+    assert len(tables.loaded) == 1
+    assert wall.lacking == ()
+
+
+async def test_a_flush_by_hand_is_mended(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables
+) -> None:
+    """`nft flush ruleset`: it is there again with the next look."""
+    await run(nursery, mock_clock, CONFIG, tables, [])
+    before = dict(tables.there)
+    tables.there.clear()
+
+    mock_clock.jump(RESYNC)
+    await wait_all_tasks_blocked()
+
+    assert tables.there == before
+
+
+async def test_a_table_of_an_older_file_goes(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables
+) -> None:
+    """Without virtual routers nothing of ours is left."""
+    tables.there = {Family.IPV4: "older"}
+
+    await run(nursery, mock_clock, config_of(), tables, [])
+
+    assert tables.loaded == ["delete table ip director\n"]
+    assert tables.there == {}
+
+
+async def test_a_kernel_without_it_is_a_notice(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says what is lost and how to mend it, once; nft is not started every two seconds."""
+    tables.say = "Operation not supported"
+
+    wall = await run(nursery, mock_clock, CONFIG, tables, [RESYNC, TRY_AGAIN_AFTER - RESYNC])
+
+    assert len(tables.loaded) == 2
+    assert [(one.severity, one.object) for one in wall.lacking] == [("notice", "nftables")]
+    assert "Operation not supported" in wall.lacking[0].fault
+    assert caplog.text.count("Operation not supported") == 1
+
+
+@pytest.mark.parametrize(("config", "notices"), [(CONFIG, 1), (config_of(), 0)])
+async def test_what_cannot_be_read_matters_to_who_wants_it(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables, config: Config, notices: int
+) -> None:
+    """No nf_tables at all, and a file that asks for it or not."""
+    tables.refuse = errno.EPROTONOSUPPORT
+
+    wall = await run(nursery, mock_clock, config, tables, [])
+
+    assert len(wall.lacking) == notices
+    assert tables.loaded == []
+
+
+async def test_without_nft_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program is searched in PATH."""
+    monkeypatch.setattr(firewall, "PROGRAMS", ())
+
+    assert await load("") == "there is no nft: install nftables"
+
+
+async def test_what_nft_says_is_told() -> None:
+    """Its first line, without ever touching a table."""
+    said = await load("this is no ruleset\n")
+
+    assert "syntax error" in said
