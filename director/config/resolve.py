@@ -23,6 +23,7 @@ from director.config.shape import shape, show
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Service
 from director.model.vip import Router
+from director.policy.pulse import MAXLEN
 
 SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
 
@@ -147,15 +148,17 @@ def _sync(file: FileTable, view: NodeView, found: Findings) -> SyncSettings | No
     if high and low >= high:
         fault = f"threshold [{low}, {high}] never tells the peer"
         found.add(key("threshold"), fault, "write a first number below the second, or [0, 0]")
+    pulse = table.pulse is not False
     return SyncSettings(
         interface=view.devices[role] if known else "",
         id=pick(0, table.id),
         port=pick(0, table.port),
         ttl=pick(0, table.ttl),
-        maxlen=pick(0, table.maxlen),
+        maxlen=pick(MAXLEN if pulse else 0, table.maxlen),
         group=_group(table, key("group"), found),
         refresh=plain.refresh if refresh is None else refresh,
         threshold=(low, high),
+        pulse=pulse,
     )
 
 

@@ -93,6 +93,7 @@ class SyncTable(Table, frozen=True):
     maxlen: Annotated[int, Meta(ge=0, le=65507)] | UnsetType = UNSET
     refresh: Duration | UnsetType = UNSET
     threshold: Annotated[list[Unsigned], Meta(min_length=2, max_length=2)] | UnsetType = UNSET
+    pulse: bool | UnsetType = UNSET
 
 
 class NodeTable(Table, frozen=True):

@@ -86,6 +86,8 @@ class _Held(msgspec.Struct, array_like=True):
     proved: float
     lost: float
     why: str
+    began: float
+    port: int
 
 
 class _Load:
@@ -206,6 +208,11 @@ class HeldConnections(_Load):
 
         eventually(settled, timeout, f"{self._count} open connections")
         return dict(Counter(row.by for row in self._rows.values() if not row.why))
+
+    def first(self) -> tuple[int, float]:
+        """The local port of the first one, and when its handshake began."""
+        row = self._rows[0]
+        return row.port, self._ours(row.began)
 
     def poke(self) -> None:
         """Let each send its next byte now, and not only when that is due."""

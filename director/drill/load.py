@@ -8,7 +8,8 @@
 #   send a byte every EVERY seconds, and the next one only after the echo of the last. An echo that
 #   does not come within PATIENCE ends the connection. SIGUSR1 makes each send its next byte as soon
 #   as it waits for no echo. A row is [number, name of the server, opened,
-#   when the newest byte was sent whose echo came back, lost, why it was lost]; 0 is: not yet.
+#   when the newest byte was sent whose echo came back, lost, why it was lost, when it was begun,
+#   its local port]; 0 is: not yet.
 #
 # It writes a line of JSON every REPORT_EVERY: `now`; `settled` (of all that began before, the end
 # is known); `rows`, those that are new. Instants are seconds of this kernel's CLOCK_MONOTONIC.
@@ -159,7 +160,8 @@ class Held:
         self.by = ""
         self.greeting = b""
         self.opened = 0.0
-        self.sent = now
+        self.began = self.sent = now
+        self.port = 0
         self.poked = False
         self.proved = 0.0
         self.lost = 0.0
@@ -172,7 +174,10 @@ class Held:
 
     def row(self) -> Row:
         """As it is reported."""
-        return [self.number, self.by, self.opened, self.proved, self.lost, self.why]
+        return [
+            *(self.number, self.by, self.opened, self.proved, self.lost, self.why),
+            *(self.began, self.port),
+        ]
 
 
 class Holding:
@@ -247,6 +252,7 @@ class Holding:
             held.greeting += data
             name, newline, _ = held.greeting.partition(b"\n")
             if newline:
+                held.port = held.sock.getsockname()[1]
                 held.by = name.decode(errors="replace")
                 held.opened = held.proved = held.sent = time.monotonic()
 

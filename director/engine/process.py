@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from director import paths
-from director.engine import doors, memory
+from director.engine import doors, memory, pulse
 from director.engine.firewall import Firewall
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
@@ -21,6 +21,7 @@ from director.errors import NoRight
 from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
 from director.policy.facts import Facts
+from director.policy.pulse import pulse_of
 from director.policy.upkeep import sysctls_wanted
 from director.systemd import Systemd
 from director.wire.messages import Snapshot
@@ -78,6 +79,8 @@ async def _main(
             nursery.start_soon(doors.serve, control_door, verbs.control)
             nursery.start_soon(_tell_ready, reconciler, workers)
             nursery.start_soon(firewall.run)
+            if beats := pulse_of(config):
+                nursery.start_soon(pulse.beat, beats, workers.is_active)
             nursery.start_soon(_feed_watchdog, systemd)
             systemd.say("READY=1")
             log.info("ready: %d services", len(config.services))

@@ -94,6 +94,10 @@ class Workers:
         """Ask vrrp to let the peer take a router (all: ""); False when no vrrp is connected."""
         return self._tell_vrrp(HandOver(router))
 
+    def is_active(self) -> bool:
+        """Is this node active in a virtual router?"""
+        return any(role.role == "active" for role in self.roles)
+
     def states(self) -> tuple[ProcessState, ...]:
         """As `status` shows them."""
         return tuple(worker.state() for worker in self._connected)

@@ -7,7 +7,10 @@ from director.model.vip import Router
 
 
 class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Both kernel sync daemons. `interface` is a device name; 0 leaves the kernel's default."""
+    """Both kernel sync daemons. `interface` is a device name; 0 leaves the kernel's default.
+
+    `pulse`: keep their messages moving (policy/pulse.py).
+    """
 
     interface: str
     id: int = 0
@@ -17,6 +20,7 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     refresh: float = 10.0
     threshold: tuple[int, int] = (0, 0)
+    pulse: bool = False
 
 
 class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):

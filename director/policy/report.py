@@ -25,6 +25,7 @@ from director.model.state import (
 )
 from director.policy.desired import DesiredService, Row
 from director.policy.facts import Facts
+from director.policy.pulse import KEY as PULSE
 from director.wire.messages import Role
 
 YEAR_10000 = 253402300800.0
@@ -146,7 +147,7 @@ def _foreign(facts: Facts) -> list[str]:
     if facts.observed is None:
         return []
     ours = {key for service in facts.services.values() for key in service.virtuals}
-    return [str(key) for key in sorted(facts.observed.table) if key not in ours]
+    return [str(key) for key in sorted(facts.observed.table) if key not in (ours | {PULSE})]
 
 
 def _refusals(refused: tuple[Refused, ...]) -> tuple[RefusedState, ...]:

@@ -3,6 +3,8 @@
 from director.model.config import Config
 from director.model.ops import Observed, Op, SetSysctl, SetTimeouts, StartSync, StopSync
 from director.model.profile import profile
+from director.policy.plan import diff
+from director.policy.pulse import pulse_table
 
 ROLES = ("master", "backup")
 
@@ -22,6 +24,7 @@ def upkeep(config: Config, observed: Observed, *, first: bool) -> tuple[Op, ...]
     return (
         *_sysctls(config, observed, first=first),
         *_timeouts(config, observed),
+        *diff(pulse_table(config), observed.table),
         *_daemons(config, observed),
     )
 
@@ -54,6 +57,9 @@ def _daemons(config: Config, observed: Observed) -> list[Op]:
         there = observed.sync.get(role)
         if there is None:
             ops.append(StartSync(role, wanted))
-        elif (there.interface, there.id) != (wanted.interface, wanted.id):
+        elif (there.interface, there.id) != (wanted.interface, wanted.id) or (
+            # The backup keeps its own, whatever it was told (ip_vs_sync.c, set_sync_mesg_maxlen).
+            role == "master" and wanted.maxlen not in (0, there.maxlen)
+        ):
             ops += [StopSync(role), StartSync(role, wanted)]
     return ops

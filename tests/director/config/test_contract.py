@@ -97,6 +97,7 @@ IN_COMMENTS = [
     "sync.port=8848",
     "sync.ttl=1",
     "sync.maxlen=1400",
+    "sync.pulse=false",
     'sync.refresh="10s"',
     "sync.threshold=[0,0]",
     'vrrp.web.checksum="plain"',

@@ -12,6 +12,7 @@ from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
 from director.model.vip import Failback, Router, Vip
+from director.policy.pulse import MAXLEN
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
 PACE = Pace(interval=2.0, fast_interval=1.0, down_interval=2.0, timeout=1.0, rise=2, fall=3)
@@ -41,7 +42,7 @@ def test_the_pair() -> None:
     assert loaded.warnings == ()
     assert (config.node, config.file) == ("lb1", "director.toml")
     assert config.interfaces == {"front": "eth0", "servers": "eth1", "ha": "eth2"}
-    assert config.sync == SyncSettings(interface="eth2", id=51)
+    assert config.sync == SyncSettings(interface="eth2", id=51, maxlen=MAXLEN, pulse=True)
     assert config.kernel == KernelSettings()
     assert config.routers == (
         Router(
@@ -92,7 +93,7 @@ def test_a_node_overlays() -> None:
 
     assert config.interfaces["front"] == router.interface == router.vips[0].interface == "ens18"
     assert (router.priority, router.interval, router.source) == (200, 1.0, "192.0.2.3")
-    assert config.sync == SyncSettings(interface="eth2", id=51, ttl=3)
+    assert config.sync == SyncSettings(interface="eth2", id=51, ttl=3, maxlen=MAXLEN, pulse=True)
     assert config_of(edit).routers == config_of().routers
 
 
@@ -195,6 +196,7 @@ def test_sync() -> None:
         maxlen=1400,
         refresh=20.0,
         threshold=(3, 50),
+        pulse=True,
     )
 
 

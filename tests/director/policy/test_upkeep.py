@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from director.model.config import Config, KernelSettings, SyncSettings
-from director.model.ops import Observed, Op, SetSysctl, SetTimeouts, StartSync, StopSync
+from director.model.ops import (
+    AddDestination,
+    AddService,
+    Observed,
+    Op,
+    SetSysctl,
+    SetTimeouts,
+    StartSync,
+    StopSync,
+)
 from director.policy.book import enter
 from director.policy.upkeep import sysctls_wanted, upkeep
 
@@ -126,3 +135,31 @@ def test_a_file_without_sync_leaves_daemons_alone() -> None:
     observed.sync = {"master": OTHER_ID}
 
     assert upkeep(config(), observed, first=True) == ()
+
+
+def test_the_pulse_stands_before_the_daemons_run() -> None:
+    """The peer's entries find its service; put there once, and put back when it is deleted."""
+    pulsing = msgspec.structs.replace(SYNC, maxlen=152, pulse=True)
+    wanted = config(pulsing)
+    observed = as_wanted(wanted)
+    observed.sync.clear()
+
+    ops = upkeep(wanted, observed, first=True)
+    for op in ops:
+        enter(observed, op)
+
+    assert [type(op) for op in ops] == [AddService, AddDestination, StartSync, StartSync]
+    assert upkeep(wanted, observed, first=False) == ()
+
+
+@pytest.mark.parametrize(("there", "restarts"), [(152, 0), (1472, 1)])
+def test_a_master_with_other_messages_is_started_anew(there: int, restarts: int) -> None:
+    """An upgrade may bring a smaller size; the backup keeps its own, whatever it was told."""
+    small = msgspec.structs.replace(SYNC, maxlen=152)
+    wanted = config(small)
+    observed = as_wanted(wanted)
+    observed.sync["master"] = msgspec.structs.replace(RUNNING, maxlen=there)
+
+    ops = upkeep(wanted, observed, first=False)
+
+    assert ops == (StopSync("master"), StartSync("master", small))[: 2 * restarts]
