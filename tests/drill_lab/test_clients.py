@@ -94,8 +94,16 @@ def test_a_window_without_an_answer_is_one_gap() -> None:
 def test_a_connection_is_kept_when_a_byte_sent_after_the_fault_came_back() -> None:
     """An echo of what was sent before proves nothing; neither does silence."""
     lines = (
-        report(2.0, [0, "web1", 1.0, 1.9, 0.0, ""], [1, "web2", 1.0, 1.9, 0.0, ""]),
-        report(3.0, [0, "web1", 1.0, 2.5, 0.0, ""], [2, "web3", 1.0, 1.8, 2.25, "ECONNRESET"]),
+        report(
+            2.0,
+            [0, "web1", 1.0, 1.9, 0.0, "", 0.5, 4001],
+            [1, "web2", 1.0, 1.9, 0.0, "", 0.5, 4001],
+        ),
+        report(
+            3.0,
+            [0, "web1", 1.0, 2.5, 0.0, "", 0.5, 4001],
+            [2, "web3", 1.0, 1.8, 2.25, "ECONNRESET", 0.5, 4002],
+        ),
     )
     with run_folder() as folder:
         held = HeldConnections(WrittenPlace(folder, *lines), "192.0.2.10", count=4)
