@@ -15,7 +15,12 @@ BENCH_PACKAGES := keepalived
 REPEATS ?=
 INTERVALS ?= 1,0.1,0.02
 
-.PHONY: demo test lint test-all bench bench-failover bench-ready clean
+# Simulated lives of directors: a million of them take about an hour and a half on two cores.
+# One again, line by line: .venv/bin/python -m tests.sim.soak --show SEED
+SEEDS ?= 1000000
+FROM ?= 0
+
+.PHONY: demo test lint test-all soak bench bench-failover bench-ready clean
 
 demo: $(VENV)/ready
 	$(RUN) -m director drill run
@@ -25,6 +30,9 @@ test: $(VENV)/ready lint
 
 test-all: $(VENV)/ready bench-ready lint
 	$(RUN) -m pytest
+
+soak: $(VENV)/ready
+	$(RUN) -m tests.sim.soak --from $(FROM) --seeds $(SEEDS)
 
 # Everything that is measured; the status says whether a *must* was missed.
 bench: bench-failover

@@ -5,10 +5,10 @@
 # 2. A group takes over when every member would. If one side of the segment is cut and the other is
 #    not, a member that hears silence waits for those that hear the active (keepalived does so too:
 #    vrrp_sync_can_goto_master); else the whole group would go to and fro with every timer.
-# 3. A group lets go when one member does: the others resign, so that the peer's members, which
-#    move together as well, follow within their skew.
+# 3. A group lets go when one member does: the others hand over to the peer's, which move together
+#    as well. They resign and hold until their peer is heard: make before break holds for each.
 # 4. A hand-over is told to each member by the process, and each ends its own when its peer is
-#    heard: make before break holds for each.
+#    heard. Once one is gone none comes back: the group would be parted.
 #
 # All members of a group have one priority on a node, and the file's reader sees to that.
 """Groups of virtual routers: what the step of one member means for the others."""
@@ -19,7 +19,7 @@ import msgspec
 
 from director.vrrp import machine
 from director.vrrp.rules import Rules, active_down
-from director.vrrp.states import Active, Adopting, Backup, Effect, Off, State, Step
+from director.vrrp.states import Active, Adopting, Backup, Effect, Leaving, Off, State, Step
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -39,8 +39,13 @@ def together(members: Mapping[str, Member], name: str, step: Step, now: float) -
     match before, step.state:
         case (Backup() | Adopting(), Active()):
             return _all_take(members[name], name, others, step, now)
-        case (Active() | Adopting(), Backup()):
-            return {name: step} | _all_yield(others, now)
+        case (Leaving(), Active()) if not all(one.state.hold for one in others.values()):
+            return {name: _too_late(members[name], before, now)}
+        case (Active() | Adopting() | Leaving(), Backup()):
+            # Who yields to a stronger one says so. Else it overslept, or has heard while adopting
+            # that a peer is active.
+            silent = not isinstance(before, Leaving) and Effect.SEND_ADVERT not in step.effects
+            return {name: step} | _all_yield(others, now, silent=silent)
         case (Backup() | Adopting() | Active(), Off()):
             return {name: step} | _all_stop(others)
         case _:
@@ -66,7 +71,12 @@ def _all_take(
     if latest > now:
         return {name: Step(_wait(member.state, latest))}
     taking = {other: machine.take_over(one.rules, now) for other, one in waiting.items()}
-    return {name: step} | taking
+    leaving = {
+        other: machine.stay(one.rules, one.state, now)
+        for other, one in others.items()
+        if isinstance(one.state, Leaving) and not one.state.stopping
+    }
+    return {name: step} | taking | leaving
 
 
 def _wait(state: State, until: float) -> State:
@@ -75,12 +85,27 @@ def _wait(state: State, until: float) -> State:
     return Adopting(until)
 
 
-def _all_yield(others: Mapping[str, Member], now: float) -> dict[str, Step]:
+def _too_late(member: Member, state: Leaving, now: float) -> Step:
+    """The other members have been handed over: this one waits on for its peer, or lets go."""
+    if now < state.give_up_at:
+        return Step(state)
+    return machine.let_go(member.rules, state, now)
+
+
+def _all_yield(others: Mapping[str, Member], now: float, *, silent: bool) -> dict[str, Step]:
+    """The others follow: make before break, or `silent` where they have their keeper already."""
     return {
-        other: Step(machine.listen(one.rules, now), (Effect.DROP_VIPS, Effect.SEND_RESIGNATION))
+        other: machine.let_go(one.rules, one.state, now) if silent else _hand_over(one, now)
         for other, one in others.items()
         if isinstance(one.state, Active | Adopting)
     }
+
+
+def _hand_over(one: Member, now: float) -> Step:
+    rules = one.rules
+    # So long that, should the peer die, the member that yielded to it is active again before.
+    patience = active_down(rules.priority, rules.interval, rules.version) + rules.interval
+    return machine.leave(rules, one.state, now, patience=patience, stopping=False, rest=0.0)
 
 
 def _all_stop(others: Mapping[str, Member]) -> dict[str, Step]:

@@ -38,12 +38,14 @@ from director.vrrp.states import (
 
 __all__ = [
     "Active", "Adopting", "Backup", "Effect", "Leaving", "Off", "Rules", "State", "Step",
-    "active_down", "hear", "leave", "listen", "skew", "start", "stay", "stop", "take_over", "tick",
+    "active_down", "hear", "leave", "let_go", "listen", "skew", "start", "stay", "stop",
+    "take_over", "tick",
 ]  # fmt: skip
 
 ANNOUNCE_AGAIN = 5.0  # seconds from a takeover to its second burst; keepalived's delay
 ANNOUNCE_EVERY = 60.0  # seconds between bursts after that: switches forget, for ever
 ADOPTION = 1.5  # intervals that an adopting node listens
+BINDING = 1.5  # intervals for which what we said binds us; one for us, half for our group's others
 SPEAK = (Effect.SEND_ADVERT,)
 
 
@@ -96,6 +98,8 @@ def hear(rules: Rules, state: State, advert: Advert, source: str, now: float) ->
     """
     if source == rules.source:
         return Step(state)
+    if now <= state.deadline:  # as nearly always: this is the hot path
+        return _heard(rules, state, advert, source, now)
     past = _overslept(rules, state, now)
     step = _heard(rules, past.state, advert, source, now)
     return Step(step.state, past.effects + step.effects)
@@ -118,6 +122,11 @@ def tick(rules: Rules, state: State, now: float) -> Step:
             return _resign_again(rules, state, now)
         case _:  # Backup or Adopting: Off has no deadline
             return take_over(rules, now)
+
+
+def let_go(rules: Rules, state: State, now: float) -> Step:
+    """Drop what is held without a word. For a group, whose other members are gone."""
+    return Step(_after(rules, state, rules.interval, now), (Effect.DROP_VIPS,))
 
 
 def listen(rules: Rules, now: float) -> Backup:
@@ -158,7 +167,7 @@ def _backup_hears(rules: Rules, state: Backup, advert: Advert, now: float) -> Ba
         return state  # the timer runs on, and that is how we preempt
     interval = _learned(rules, advert)
     down_at = now + active_down(rules.priority, interval, rules.version)
-    return msgspec.structs.replace(state, interval=interval, down_at=down_at)
+    return Backup(interval, down_at, state.since, state.rest_until)
 
 
 def _learned(rules: Rules, advert: Advert) -> float:
@@ -168,33 +177,62 @@ def _learned(rules: Rules, advert: Advert) -> float:
 
 def _active_hears(rules: Rules, state: Active, advert: Advert, source: str, now: float) -> Step:
     if advert.priority == RESIGNING:
-        speaking = msgspec.structs.replace(state, advert_at=now + rules.interval)
-        return Step(speaking, (Effect.SEND_ADVERT,))
-    if (advert.priority, packed(source)) > (rules.priority, packed(rules.source)):
+        return _answer(rules, state, now, SPEAK)
+    if _stronger(advert.priority, source, rules.priority, rules):
+        if now < state.said_until and not _stronger(advert.priority, source, state.said, rules):
+            # Our priority fell a moment ago: this one may be yielding to what we said before.
+            return Step(state, (Effect.ANNOUNCE,))
         # The last advert makes the winner announce its VIPs once more, and it comes after the
         # drop, so that the winner's word is the last that the segment hears.
         yielding = (Effect.DROP_VIPS, Effect.SEND_ADVERT)
         return Step(_listen(rules, _learned(rules, advert), now), yielding)
-    # Answer a weaker claim at once, so that switches learn the way back to us. The timer is left
-    # alone, or a chatty rival could keep us from ever speaking on time; only where it is due the
-    # answer is the advert, and the next one is held for an interval in which the rival yields.
-    again = min(state.announce_at, now + ANNOUNCE_AGAIN)
-    advert_at = now + rules.interval if now >= state.advert_at else state.advert_at
-    answering = Active(advert_at, again)
-    return Step(answering, (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+    # Answer a weaker claim at once, so that switches learn the way back to us.
+    return _answer(rules, state, now, (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+
+
+def _stronger(priority: int, source: str, than: int, rules: Rules) -> bool:
+    """Does an advert win against `than`, said from our address? Of equals the higher address does.
+
+    Source: RFC 9568 section 6.4.3.
+    """
+    return priority > than or (priority == than and packed(source) > packed(rules.source))
+
+
+def _answer(rules: Rules, state: Active, now: float, effects: tuple[Effect, ...]) -> Step:
+    """Speak out of turn. This is our advert: the one that was due is held for an interval.
+
+    One answer does for all that wait on the socket: a sleeper that wakes to a hundred adverts
+    would otherwise answer each.
+    """
+    if state.advert_at == now + rules.interval:
+        return Step(state)
+    announce_at = state.announce_at
+    if Effect.ANNOUNCE in effects:
+        announce_at = min(announce_at, now + ANNOUNCE_AGAIN)
+    return Step(_spoken(rules, state, now + rules.interval, announce_at, now), effects)
 
 
 def _speak(rules: Rules, state: Active, now: float) -> Step:
     """What is due of the two: the advert, the announcement."""
-    effects: tuple[Effect, ...] = ()
-    advert_at, announce_at = state.advert_at, state.announce_at
-    if now >= advert_at:
-        # Counted from the deadline: counted from now, every late turn would stretch the interval.
-        on_time = advert_at + rules.interval
-        advert_at, effects = on_time if on_time > now else now + rules.interval, SPEAK
-    if now >= announce_at:
-        announce_at, effects = now + ANNOUNCE_EVERY, (*effects, Effect.ANNOUNCE)
-    return Step(Active(advert_at, announce_at), effects)
+    if now < state.advert_at:
+        later = msgspec.structs.replace(state, announce_at=now + ANNOUNCE_EVERY)
+        return Step(later, (Effect.ANNOUNCE,))
+    # Counted from the deadline: counted from now, every late turn would stretch the interval.
+    on_time = state.advert_at + rules.interval
+    advert_at = on_time if on_time > now else now + rules.interval
+    if now < state.announce_at:
+        return Step(_spoken(rules, state, advert_at, state.announce_at, now), SPEAK)
+    spoken = _spoken(rules, state, advert_at, now + ANNOUNCE_EVERY, now)
+    return Step(spoken, (Effect.SEND_ADVERT, Effect.ANNOUNCE))
+
+
+def _spoken(
+    rules: Rules, state: Active, advert_at: float, announce_at: float, now: float
+) -> Active:
+    """Active that sends an advert now. A priority that fell binds us a while longer."""
+    if rules.priority < state.said and now < state.said_until:
+        return Active(advert_at, announce_at, state.said, state.said_until)
+    return Active(advert_at, announce_at, rules.priority, now + BINDING * rules.interval)
 
 
 def _resign_again(rules: Rules, state: Leaving, now: float) -> Step:
@@ -237,7 +275,8 @@ def _listen(rules: Rules, interval: float, now: float) -> Backup:
 
 
 def _hold(rules: Rules, now: float) -> Active:
-    return Active(now + rules.interval, now + ANNOUNCE_AGAIN)
+    said_until = now + BINDING * rules.interval
+    return Active(now + rules.interval, now + ANNOUNCE_AGAIN, rules.priority, said_until)
 
 
 def _return(rules: Rules, now: float) -> Step:

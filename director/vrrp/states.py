@@ -58,10 +58,16 @@ class Adopting(msgspec.Struct, frozen=True):
 
 
 class Active(msgspec.Struct, frozen=True):
-    """Holds the VIPs; speaks next at `advert_at`, announces them again at `announce_at`."""
+    """Holds the VIPs; speaks next at `advert_at`, announces them again at `announce_at`.
+
+    `said` is the highest priority in our adverts of late, and binds us until `said_until`: who has
+    heard it may be yielding to it.
+    """
 
     advert_at: float
     announce_at: float
+    said: int = 0
+    said_until: float = -math.inf
     hold = True
 
     @property

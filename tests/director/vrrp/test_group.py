@@ -24,13 +24,18 @@ LISTENING = Backup(1.0, NOW + 2.5, NOW - 30)
 WAITS = Backup(1.0, NOW + 2.5, NOW - 30)
 ADOPTS, ADOPTING = Adopting(NOW), Adopting(NOW + 0.7)
 HOLDING = Active(NOW + 0.4, NOW + 30)
-LEAVING = Leaving(NOW + 0.4, NOW + 3, stopping=True)
-TAKEN = Active(NOW + 1, NOW + 5)
+STOPPING = Leaving(NOW + 0.4, NOW + 3, stopping=True)
+LEAVING = Leaving(NOW + 0.4, NOW + 3, stopping=False, rest=50.0)
+GIVES_UP = Leaving(NOW + 0.4, NOW, stopping=False, rest=50.0)
+FOLLOWING = Leaving(NOW + 1, NOW + 4.609375, stopping=False, rest=0.0)
+TAKEN = Active(NOW + 1, NOW + 5, 100, NOW + 1.5)
 YIELDED = Backup(1.0, NOW + 3.609375, NOW)
 
 TAKES = Step(TAKEN, (ADVERT, TAKE, ANNOUNCE))
 YIELDS = Step(YIELDED, (DROP, ADVERT))
-FOLLOWS = Step(YIELDED, (DROP, RESIGN))
+HEARS = Step(YIELDED, (DROP,))
+RETURNS = Step(TAKEN, (ADVERT, ANNOUNCE))
+FOLLOWS = Step(FOLLOWING, (RESIGN,))
 ENDS = Step(Off(), (RESIGN, DROP))
 STOPS = Step(Off())
 
@@ -38,17 +43,25 @@ TOGETHER = {
     # what front does                          front     its step            back       front then                       back then
     "take over: the other is due as well":    (DUE,      TAKES,              OVERDUE,   TAKES,                           TAKES),
     "take over: the other is active":         (DUE,      TAKES,              HOLDING,   TAKES,                           None),
-    "take over: the other hands over":        (DUE,      TAKES,              LEAVING,   TAKES,                           None),
+    "take over: the other stops":             (DUE,      TAKES,              STOPPING,  TAKES,                           None),
+    "take over: the other hands over":        (DUE,      TAKES,              LEAVING,   TAKES,                           RETURNS),
     "take over: the other hears an active":   (DUE,      TAKES,              LISTENING, Step(WAITS),                     None),
     "take over: the other adopts yet":        (ADOPTS,   TAKES,              ADOPTING,  Step(ADOPTING),                  None),
     "take over: the other adopts as well":    (ADOPTS,   TAKES,              ADOPTS,    TAKES,                           TAKES),
     "take over: the other is in fault":       (DUE,      TAKES,              Off(),     Step(Backup(1.0, NOW + 3.609375, NOW - 30)), None),
     "yield: the other follows":               (HOLDING,  YIELDS,             HOLDING,   YIELDS,                          FOLLOWS),
-    "yield: the other adopts":                (ADOPTING, YIELDS,             ADOPTING,  YIELDS,                          FOLLOWS),
     "yield: the other listens":               (HOLDING,  YIELDS,             LISTENING, YIELDS,                          None),
     "yield: the other hands over":            (HOLDING,  YIELDS,             LEAVING,   YIELDS,                          None),
-    "handed over: the other by itself":       (LEAVING,  Step(YIELDED, (DROP,)), LEAVING, Step(YIELDED, (DROP,)),        None),
-    "stopped: the other by itself":           (LEAVING,  Step(Off(), (DROP,)), LEAVING, Step(Off(), (DROP,)),            None),
+    "overslept: the other, without a word":   (HOLDING,  HEARS,              HOLDING,   HEARS,                           HEARS),
+    "adopt no more: the other as well":       (ADOPTING, HEARS,              ADOPTING,  HEARS,                           HEARS),
+    "handed over: the other by itself":       (LEAVING,  HEARS,              LEAVING,   HEARS,                           None),
+    "handed over: the other is active again": (LEAVING,  HEARS,              HOLDING,   HEARS,                           FOLLOWS),
+    "stopped: the other by itself":           (STOPPING, Step(Off(), (DROP,)), STOPPING, Step(Off(), (DROP,)),           None),
+    "return: the other leaves as well":       (LEAVING,  RETURNS,            LEAVING,   RETURNS,                         None),
+    "return: the other is active":            (LEAVING,  RETURNS,            HOLDING,   RETURNS,                         None),
+    "return: the other was handed over":      (LEAVING,  RETURNS,            LISTENING, Step(LEAVING),                   None),
+    "return: the other has stopped":          (STOPPING, RETURNS,            Off(),     Step(STOPPING),                  None),
+    "give up: the other was handed over":     (GIVES_UP, RETURNS,            LISTENING, Step(msgspec.structs.replace(YIELDED, rest_until=NOW + 50), (DROP,)), None),
     "fault: the other as well":               (HOLDING,  ENDS,               HOLDING,   ENDS,                            ENDS),
     "fault of a backup: the other as well":   (LISTENING, STOPS,             LISTENING, STOPS,                           STOPS),
     "fault: the other is already":            (HOLDING,  ENDS,               Off(),     ENDS,                            None),

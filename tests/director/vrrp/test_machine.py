@@ -54,11 +54,15 @@ RESTED = Backup(1.0, NOW + 2.5, NOW - 90, rest_until=NOW)
 YIELDED = Backup(2.0, NOW + 7.21875, NOW)
 STEPPED_DOWN = Backup(1.0, NOW + 3.609375, NOW)
 
+# What we say binds us for one and a half intervals.
+SAID = (100, NOW + 1.5)
 HOLDING = Active(NOW + 0.4, NOW + 30)
-SPOKEN = Active(NOW + 1, NOW + 30)
-ANNOUNCING = Active(NOW + 0.4, NOW + 5)
-ANNOUNCING_SOON = Active(NOW + 0.4, NOW + 2)
-TAKEN = Active(NOW + 1, NOW + 5)
+SPOKEN = Active(NOW + 1, NOW + 30, *SAID)
+ANNOUNCES_SOON = Active(NOW + 0.4, NOW + 2)
+TAKEN = Active(NOW + 1, NOW + 5, *SAID)
+TAKEN_BY_OWNER = Active(NOW + 1, NOW + 5, 255, NOW + 1.5)
+FELL = Active(NOW + 0.4, NOW + 30, 150, NOW + 0.1)  # our priority; it was 150
+FELL_BEFORE = Active(NOW + 0.4, NOW + 30, 150, NOW)
 
 ADOPTING = Adopting(NOW + 0.7)
 STOPPING = Leaving(NOW + 0.4, NOW + 3, stopping=True, rest=50.0)
@@ -93,9 +97,17 @@ HEARINGS = {
     "6.4.3 stronger: yield":                    (EAGER,    HOLDING,        150, LOWER,  YIELDED,          YIELD),
     "6.4.3 stronger, no preempt: yield":        (PATIENT,  HOLDING,        150, LOWER,  YIELDED,          YIELD),
     "6.4.3 equal, higher source: yield":        (EAGER,    HOLDING,        100, HIGHER, YIELDED,          YIELD),
-    "6.4.3 equal, lower source: answer":        (EAGER,    HOLDING,        100, LOWER,  ANNOUNCING,       ANSWER),
-    "6.4.3 weaker: answer":                     (EAGER,    HOLDING,         99, HIGHER, ANNOUNCING,       ANSWER),
-    "6.4.3 weaker again: announce no later":    (EAGER,    ANNOUNCING_SOON, 99, HIGHER, ANNOUNCING_SOON,  ANSWER),
+    "6.4.3 equal, lower source: answer":        (EAGER,    HOLDING,        100, LOWER,  TAKEN,            ANSWER),
+    "6.4.3 weaker: answer":                     (EAGER,    HOLDING,         99, HIGHER, TAKEN,            ANSWER),
+    "6.4.3 weaker again: announce no later":    (EAGER,    ANNOUNCES_SOON,  99, HIGHER, Active(NOW + 1, NOW + 2, *SAID), ANSWER),
+    "6.4.3 weaker, answered in this turn":      (EAGER,    TAKEN,           99, HIGHER, TAKEN,            ()),
+    "6.4.3 resigning, answered in this turn":   (EAGER,    SPOKEN,           0, HIGHER, SPOKEN,           ()),
+    "6.4.3 weaker than what we said: wait":     (EAGER,    FELL,           149, HIGHER, FELL,             (ANNOUNCE,)),
+    "6.4.3 equal to it, lower source: wait":    (EAGER,    FELL,           150, LOWER,  FELL,             (ANNOUNCE,)),
+    "6.4.3 equal to it, higher source: yield":  (EAGER,    FELL,           150, HIGHER, YIELDED,          YIELD),
+    "6.4.3 stronger than what we said: yield":  (EAGER,    FELL,           151, LOWER,  YIELDED,          YIELD),
+    "6.4.3 stronger than what we say by now":   (EAGER,    FELL_BEFORE,    149, LOWER,  YIELDED,          YIELD),
+    "6.4.3 weaker, while we stand by our word": (EAGER,    FELL,            99, HIGHER, Active(NOW + 1, NOW + 5, 150, NOW + 0.1), ANSWER),
     "6.4.3 our own echo: ignore":               (EAGER,    HOLDING,        100, US,     HOLDING,          ()),
     "6.4.3 late, not too late: the answer is the advert": (EAGER, JUST_IN_TIME, 99, HIGHER, TAKEN, ANSWER),
     "6.4.3 weaker, as an advert is due: hold it": (EAGER, Active(NOW, NOW + 30), 99, HIGHER, TAKEN,           ANSWER),
@@ -104,8 +116,8 @@ HEARINGS = {
     "6.4.2 an owner listens to no weaker one":  (OWNER,    LISTENING,      254, HIGHER, LISTENING,        ()),
     "6.1 an owner preempts, failback or not":   (STUBBORN, LISTENING,      254, HIGHER, LISTENING,        ()),
     "6.1 an owner that handed over rests":      (OWNER,    RESTING,        254, HIGHER, Backup(2.0, NOW + 6.0078125, NOW - 90, rest_until=NOW + 1), ()),
-    "6.4.3 an owner is never preempted":        (OWNER,    HOLDING,        254, HIGHER, ANNOUNCING,       ANSWER),
-    "two owners, ours is the higher: answer":   (OWNER,    HOLDING,        255, LOWER,  ANNOUNCING,       ANSWER),
+    "6.4.3 an owner is never preempted":        (OWNER,    HOLDING,        254, HIGHER, TAKEN_BY_OWNER,   ANSWER),
+    "two owners, ours is the higher: answer":   (OWNER,    HOLDING,        255, LOWER,  TAKEN_BY_OWNER,   ANSWER),
     "two owners, ours is the lower: yield":     (OWNER,    HOLDING,        255, HIGHER, Backup(2.0, NOW + 6.0078125, NOW), YIELD),
     "two owners, one is active: listen":        (OWNER,    LISTENING,      255, LOWER,  Backup(2.0, NOW + 6.0078125, NOW - 30), ()),
     "overslept, a weaker one: step down":       (EAGER,    OVERSLEPT,       99, HIGHER, STEPPED_DOWN,     (DROP,)),
@@ -143,12 +155,15 @@ TICKS = {
     "6.4.2 too early":                           (ALMOST,                               ALMOST,                      ()),
     "6.4.3 timer fires: speak":                  (Active(NOW, NOW + 30),                SPOKEN,                      (ADVERT,)),
     "6.4.3 timer fired late: speak":             (JUST_IN_TIME,                         SPOKEN,                      (ADVERT,)),
-    "6.4.3 timer fired a little late: catch up": (Active(NOW - 0.25, NOW + 30),         Active(NOW + 0.75, NOW + 30), (ADVERT,)),
+    "6.4.3 timer fired a little late: catch up": (Active(NOW - 0.25, NOW + 30),         Active(NOW + 0.75, NOW + 30, *SAID), (ADVERT,)),
+    "6.4.3 our priority fell: speak, and stand by the word": (Active(NOW, NOW + 30, 150, NOW + 0.5), Active(NOW + 1, NOW + 30, 150, NOW + 0.5), (ADVERT,)),
+    "6.4.3 it fell some time ago: speak":        (Active(NOW, NOW + 30, 150, NOW),      SPOKEN,                      (ADVERT,)),
+    "6.4.3 our priority rose: speak":            (Active(NOW, NOW + 30, 50, NOW + 0.5), SPOKEN,                      (ADVERT,)),
     "6.4.3 a whole interval late: from now":     (Active(NOW - 1, NOW + 30),            SPOKEN,                      (ADVERT,)),
     "6.4.3 overslept: step down, silent":        (OVERSLEPT,                            STEPPED_DOWN,                (DROP,)),
     "6.4.3 too early":                           (HOLDING,                              HOLDING,                     ()),
     "announce again":                            (Active(NOW + 0.4, NOW),               Active(NOW + 0.4, NOW + 60), (ANNOUNCE,)),
-    "speak and announce":                        (Active(NOW, NOW),                     Active(NOW + 1, NOW + 60),   (ADVERT, ANNOUNCE)),
+    "speak and announce":                        (Active(NOW, NOW),                     Active(NOW + 1, NOW + 60, *SAID), (ADVERT, ANNOUNCE)),
     "a late announcement is no step down":       (Active(NOW + 0.4, NOW - 40),          Active(NOW + 0.4, NOW + 60), (ANNOUNCE,)),
     "adopting, nobody else: active":             (Adopting(NOW),                        TAKEN,                       TAKEOVER),
     "adopting, overslept: drop":                 (Adopting(NOW - 2.5),                  STEPPED_DOWN,                (DROP,)),
@@ -261,7 +276,7 @@ def test_6_4_1_an_owner_starts_active(us: Rules, holding: bool) -> None:
     """
     No silence is waited for: the addresses are its own.
     """
-    assert start(us, NOW, holding=holding) == Step(TAKEN, TAKEOVER)
+    assert start(us, NOW, holding=holding) == Step(TAKEN_BY_OWNER, TAKEOVER)
 
 
 def test_take_over() -> None:
