@@ -14,12 +14,15 @@ from msgspec import UNSET, UnsetType
 from director.config.checks import Checks
 from director.config.cross import Crossing, taken_addresses
 from director.config.faults import Findings, Key
+from director.config.nodes import NodeView, read_views
+from director.config.pairs import check_pairs
 from director.config.pools import Pools
 from director.config.readers import pick, read_address, read_duration, read_role
-from director.config.routers import Bare, NodeView, Play, read_routers, read_views
+from director.config.routers import Play, read_routers
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
 from director.config.shape import shape, show
+from director.config.vips import Bare
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Service
 from director.model.vip import Router
@@ -42,6 +45,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     views = read_views(file, found)
     fixed = _fixed_addresses(views, found)
     plays = {view.name: read_routers(file, view, views, found) for view in views}
+    check_pairs(file, {name: play.routers for name, play in plays.items()}, found)
     all_routers = [router for play in plays.values() for router in play.routers]
     _check_vips(file, all_routers, fixed, found)
     syncs = {view.name: _sync(file, view, found) for view in views}
