@@ -35,12 +35,16 @@ OTHERS = 0o007
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A right file: its Config, what is allowed and probably not meant, and its texts."""
+    """A right file: its Config, what is allowed and probably not meant, and its texts.
+
+    `keepalived` maps a node that runs it to the piece of keepalived.conf that fits this file.
+    """
 
     config: Config
     warnings: tuple[Fault, ...]
     document: Document
     bare: tuple[Bare, ...]
+    keepalived: dict[str, str]
 
     def check_networks(self, networks: dict[str, list[Prefix]]) -> tuple[Fault, ...]:
         """VIPs without a length that are in no network of their interface.
@@ -115,7 +119,7 @@ def _finish(
     assert resolved.config is not None
     config = msgspec.structs.replace(resolved.config, digest=digest, file=document.main.name)
     warnings = document.place(found.warnings.values())
-    return Loaded(config, warnings, document, resolved.bare)
+    return Loaded(config, warnings, document, resolved.bare, resolved.keepalived)
 
 
 def _broken(name: str, line: int, fault: str, mend: str) -> ConfigError:

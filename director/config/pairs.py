@@ -34,6 +34,10 @@ def check_pairs(file: FileTable, plays: dict[str, Iterable[Router]], found: Find
                 fault = f"{field} differs from that of {there}: the two would not hear each other"
                 mend = "write it once, in the router's own table"
                 found.add(_key(file, node, router.name, field), fault, mend)
+            if file.nodes[node].runs == "keepalived" and router.checksum == "plain":
+                fault = f"keepalived 2.2.7 on {node} drops adverts without a pseudo-header"
+                mend = 'write checksum = "pseudo" as long as keepalived runs there'
+                found.warn(_key(file, node, router.name, "checksum"), fault, mend)
             if router.priority == OWNER and owners.setdefault(router.name, node) != node:
                 fault = f"{owners[router.name]} is the owner (priority 255) of vrrp.{router.name}"
                 mend = "give one node 255, or none, and the others less"

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from director.config.checks import Checks
 from director.config.cross import Crossing, taken_addresses
 from director.config.faults import Findings, Key
+from director.config.keepalived import keepalived_text
 from director.config.nodes import NodeView, read_views
 from director.config.pairs import check_pairs
 from director.config.pools import Pools
@@ -31,10 +32,14 @@ SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """A Config, where each VIP without a length is written, and what only the disk can tell."""
+    """A Config, where each VIP without a length is written, and what other nodes must be told.
+
+    `keepalived` maps a node that runs it to a piece of its file.
+    """
 
     config: Config | None
     bare: tuple[Bare, ...]
+    keepalived: dict[str, str] = {}
 
 
 def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings) -> Resolved:
@@ -58,13 +63,19 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     play: Play = plays[name]
     config = Config(
         node=name,
+        runs=pick("director", ours.table.runs),
         interfaces=ours.devices,
         services=tuple(services),
         routers=play.routers,
         sync=syncs[name],
         kernel=kernel,
     )
-    return Resolved(config, play.bare)
+    keepalived = {
+        view.name: keepalived_text(view.name, plays[view.name].routers, syncs[view.name])
+        for view in views
+        if view.table.runs == "keepalived"
+    }
+    return Resolved(config, play.bare, keepalived)
 
 
 def _check_format(raw: dict[str, object], found: Findings) -> None:

@@ -111,7 +111,7 @@ class NodeTable(Table, frozen=True):
     interfaces: dict[str, Device] = {}
     vrrp: dict[str, RouterOverlay] = {}
     sync: SyncTable | UnsetType = UNSET
-    runs: Later = None
+    runs: Literal["keepalived"] | UnsetType = UNSET
     link: Later = None
     api: Later = None
 

@@ -24,7 +24,6 @@ NOT_BUILT = [
     "api",
     "hooks",
     "link",
-    "nodes.*.runs",
     "nodes.*.link",
     "nodes.*.api",
     'kernel.foreign="remove"',
