@@ -5,7 +5,7 @@
 # has them already. What one does not expect:
 # - 2.2.7 drops an advert whose list of addresses is not its own, so `virtual_ipaddress` has those
 #   that our adverts name, in their order, and all others are `virtual_ipaddress_excluded`.
-# - `nopreempt` and `preempt_delay` need `state BACKUP`; priority 255 is active at once all the same.
+# - `nopreempt` and `preempt_delay` need `state BACKUP`; priority 255 is active at once even so.
 # - `lvs_sync_daemon` without an instance: both daemons run always, as ours do. With one they are
 #   stopped and started as the VIP moves, and what is established in between is not told.
 #
