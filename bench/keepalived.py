@@ -33,7 +33,6 @@ vrrp_instance web {{
   virtual_router_id 51
   priority {priority}
   advert_int {interval:g}
-{unicast}
   virtual_ipaddress {{
     {vip}/32 dev eth0
   }}
@@ -62,25 +61,21 @@ REAL_SERVER = """\
 """
 
 
-def config_text(
-    name: str, priority: int, interval: float, *, unicast: tuple[str, str] | None = None
-) -> str:
-    """Its file: the VIP and services of pair.toml. v3 below one second, v2 from there up.
-
-    `unicast` is our address and the peer's.
-    """
-    words = ""
-    if unicast:
-        own, peer = unicast
-        words = f"  unicast_src_ip {own}\n  unicast_peer {{\n    {peer}\n  }}"
-    text = GLOBAL.format(
-        name=name,
-        version=2 if interval >= 1 else 3,
-        priority=priority,
-        interval=interval,
-        unicast=words,
-        vip=VIP,
+def config_text(name: str, priority: int, interval: float) -> str:
+    """Its file: the VIP and services of pair.toml. v3 below one second, v2 from there up."""
+    return services_after(
+        GLOBAL.format(
+            name=name,
+            version=2 if interval >= 1 else 3,
+            priority=priority,
+            interval=interval,
+            vip=VIP,
+        )
     )
+
+
+def services_after(text: str) -> str:
+    """The services of pair.toml, for a file that has its VRRP already."""
     for port in (80, ECHO_PORT):
         servers = "".join(REAL_SERVER.format(host=host, port=port) for host in (11, 12, 13))
         text += SERVICE.format(vip=VIP, port=port, servers=servers)
@@ -88,7 +83,10 @@ def config_text(
 
 
 class Keepalived:
-    """keepalived in one machine. `director_text` is the director's file: sysctls come from it."""
+    """keepalived in one machine. `director_text` is the director's file: sysctls come from it.
+
+    `text` is its own file, where it is not to be written for `priority` and `interval`.
+    """
 
     def __init__(
         self,
@@ -97,13 +95,13 @@ class Keepalived:
         priority: int,
         interval: float,
         *,
-        unicast: tuple[str, str] | None = None,
+        text: str = "",
     ) -> None:
         self.place = place
         self._sysctls = profile(check_text(director_text, node=place.name).config)
         self._priority = priority
         self._interval = interval
-        self._unicast = unicast
+        self._text = text
         self._job: Job | None = None
 
     @property
@@ -137,5 +135,5 @@ class Keepalived:
         return bool(words) and words[0].rpartition("/")[2] == "keepalived"
 
     def _write(self, priority: int) -> None:
-        text = config_text(self.place.name, priority, self._interval, unicast=self._unicast)
+        text = self._text or config_text(self.place.name, priority, self._interval)
         self.place.write(CONFIG_PATH, text)

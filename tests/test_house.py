@@ -32,6 +32,8 @@ FLOORS = {
     "director.kernel": 3,
     "director.config.load": 3,
     "director.vrrp.socket": 3,
+    "director.vrrp.advert_socket": 3,
+    "director.vrrp.secret": 3,
     "director.log": 3,
     "director.paths": 3,
     "director.policy": 2,

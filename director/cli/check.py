@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from director.config.load import read
+from director.config.load import Loaded, read
 from director.errors import ConfigError, DirectorError, Exit, Fault
 from director.kernel.addresses import Addresses, networks
 from director.model.config import Config
@@ -14,13 +14,19 @@ from director.model.config import Config
 
 def check(args: argparse.Namespace) -> int:
     """0: it is. 78: it is not, and every fault is named."""
-    config, warnings = read_config(args.file or args.config, args.node)
+    loaded = read_config(args.file or args.config, args.node)
+    config = loaded.config
     if args.json:
-        known = {"node": config.node, "digest": config.digest}
-        print(json.dumps({"faults": [], "warnings": [str(one) for one in warnings], **known}))
-    else:
-        services, routers = len(config.services), len(config.routers)
-        print(f"good: node {config.node}, {services} services, {routers} virtual routers")
+        known = {"node": config.node, "digest": config.digest, "keepalived": loaded.keepalived}
+        warnings = [str(one) for one in loaded.warnings]
+        print(json.dumps({"faults": [], "warnings": warnings, **known}))
+        return Exit.DONE
+    services, routers = len(config.services), len(config.routers)
+    print(f"good: node {config.node}, {services} services, {routers} virtual routers")
+    for node, text in loaded.keepalived.items():
+        print(
+            f"\n# keepalived.conf of {node} must say, beside its virtual servers:\n{text}", end=""
+        )
     return Exit.DONE
 
 
@@ -31,17 +37,29 @@ def load_config(path: Path, node: str | None) -> Config:
     a lack of the system (71: try again), and not a fault of the file (78: never try again).
     """
     try:
-        config, _ = read_config(path, node)
+        return read_config(path, node).config
     except OutsideNetworks as error:
         raise DirectorError(Exit.SYSTEM, *error.faults) from error
-    return config
+
+
+def need_director(config: Config) -> None:
+    """Raises ConfigError when the file gives this node to somebody else."""
+    if config.runs != "director":
+        raise ConfigError(
+            Fault(
+                fault=f"the file says that {config.node} runs {config.runs}",
+                mend=f"stop {config.runs} here and take the key out of the file on both nodes",
+                key=f"nodes.{config.node}.runs",
+                file=config.file,
+            )
+        )
 
 
 class OutsideNetworks(ConfigError):
     """A VIP without a length is in no network that its interface has now."""
 
 
-def read_config(path: Path, node: str | None) -> tuple[Config, tuple[Fault, ...]]:
+def read_config(path: Path, node: str | None) -> Loaded:
     """The file and what is suspicious in it, which is also said on stderr.
 
     Which networks an interface has is asked of this machine, so only where it is the node itself,
@@ -57,4 +75,4 @@ def read_config(path: Path, node: str | None) -> tuple[Config, tuple[Fault, ...]
             raise OutsideNetworks(*faults)
     for warning in loaded.warnings:
         print(f"warning: {warning}\n  mend: {warning.mend}", file=sys.stderr)
-    return loaded.config, tuple(loaded.warnings)
+    return loaded

@@ -12,12 +12,13 @@ CAP_NET_ADMIN = 12  # include/uapi/linux/capability.h
 
 def engine(args: argparse.Namespace) -> int:
     """Own the file and the IPVS table until SIGTERM."""
-    from director.cli.check import load_config
+    from director.cli.check import load_config, need_director
     from director.engine.process import run
 
     start_logging()
     need_net_admin("engine")
     config = load_config(args.config, args.node)
+    need_director(config)
     run(config, args.runtime, args.state)
     return Exit.DONE
 

@@ -7,7 +7,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,24 +17,34 @@ from director.config.faults import Findings, Key
 from director.config.networks import outside
 from director.config.readers import listed
 from director.config.resolve import Resolved, resolve
-from director.config.routers import Bare
 from director.config.sources import Document, Source
+from director.config.vips import Bare
 from director.errors import ConfigError, Fault
 from director.model.address import Prefix
 from director.model.config import Config
 
 SIZE_MAX = 64 * 1024 * 1024
-SECRETS = (("link", "key_file"), ("api", "token_file"))
+# Where a secret's path stands; "*" is any name.
+SECRETS: tuple[Key, ...] = (
+    ("link", "key_file"),
+    ("api", "token_file"),
+    ("vrrp", "*", "auth", "secret_file"),
+    ("nodes", "*", "vrrp", "*", "auth", "secret_file"),
+)
 OTHERS = 0o007
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A right file: its Config, what is allowed and probably not meant, and its texts."""
+    """A right file: its Config, what is allowed and probably not meant, and its texts.
+
+    `keepalived` maps a node that runs it to the piece of keepalived.conf that fits this file.
+    """
 
     config: Config
     warnings: tuple[Fault, ...]
     document: Document
     bare: tuple[Bare, ...]
+    keepalived: dict[str, str]
 
     def check_networks(self, networks: dict[str, list[Prefix]]) -> tuple[Fault, ...]:
         """VIPs without a length that are in no network of their interface.
@@ -109,7 +119,7 @@ def _finish(
     assert resolved.config is not None
     config = msgspec.structs.replace(resolved.config, digest=digest, file=document.main.name)
     warnings = document.place(found.warnings.values())
-    return Loaded(config, warnings, document, resolved.bare)
+    return Loaded(config, warnings, document, resolved.bare, resolved.keepalived)
 
 
 def _broken(name: str, line: int, fault: str, mend: str) -> ConfigError:
@@ -181,11 +191,20 @@ def _matches(path: Path, pattern: str, key: Key, found: Findings) -> list[Path]:
 
 def _check_secrets(document: Document, found: Findings) -> None:
     """Secrets must be there, and nobody but owner and group may read them."""
-    for section, field in SECRETS:
-        table = document.raw.get(section)
-        written = table.get(field) if isinstance(table, dict) else None
-        if isinstance(written, str):
-            _check_secret(written, (section, field), found)
+    for pattern in SECRETS:
+        for key, written in _written(document.raw, pattern, ()):
+            _check_secret(written, key, found)
+
+
+def _written(value: object, pattern: Key, key: Key) -> Iterator[tuple[Key, str]]:
+    """Every text that stands at such a key."""
+    if not pattern:
+        if isinstance(value, str):
+            yield key, value
+    elif isinstance(value, dict):
+        names = value if pattern[0] == "*" else [pattern[0]]
+        for name in names:
+            yield from _written(value.get(name), pattern[1:], (*key, name))
 
 
 def _check_secret(written: str, key: Key, found: Findings) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface
 
 from director.config.faults import Found
-from director.config.routers import Bare
+from director.config.vips import Bare
 from director.model.address import Prefix
 
 

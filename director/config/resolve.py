@@ -14,12 +14,16 @@ from msgspec import UNSET, UnsetType
 from director.config.checks import Checks
 from director.config.cross import Crossing, taken_addresses
 from director.config.faults import Findings, Key
+from director.config.keepalived import keepalived_text
+from director.config.nodes import NodeView, read_views
+from director.config.pairs import check_pairs
 from director.config.pools import Pools
 from director.config.readers import pick, read_address, read_duration, read_role
-from director.config.routers import Bare, NodeView, Play, read_routers, read_views
+from director.config.routers import Play, read_routers
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
 from director.config.shape import shape, show
+from director.config.vips import Bare
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Service
 from director.model.vip import Router
@@ -29,10 +33,14 @@ SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """A Config, where each VIP without a length is written, and what only the disk can tell."""
+    """A Config, where each VIP without a length is written, and what other nodes must be told.
+
+    `keepalived` maps a node that runs it to a piece of its file.
+    """
 
     config: Config | None
     bare: tuple[Bare, ...]
+    keepalived: dict[str, str] = {}
 
 
 def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings) -> Resolved:
@@ -43,6 +51,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     views = read_views(file, found)
     fixed = _fixed_addresses(views, found)
     plays = {view.name: read_routers(file, view, views, found) for view in views}
+    check_pairs(file, {name: play.routers for name, play in plays.items()}, found)
     all_routers = [router for play in plays.values() for router in play.routers]
     _check_vips(file, all_routers, fixed, found)
     syncs = {view.name: _sync(file, view, found) for view in views}
@@ -55,13 +64,19 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     play: Play = plays[name]
     config = Config(
         node=name,
+        runs=pick("director", ours.table.runs),
         interfaces=ours.devices,
         services=tuple(services),
         routers=play.routers,
         sync=syncs[name],
         kernel=kernel,
     )
-    return Resolved(config, play.bare)
+    keepalived = {
+        view.name: keepalived_text(view.name, plays[view.name].routers, syncs[view.name])
+        for view in views
+        if view.table.runs == "keepalived"
+    }
+    return Resolved(config, play.bare, keepalived)
 
 
 def _check_format(raw: dict[str, object], found: Findings) -> None:

@@ -6,53 +6,18 @@ from ipaddress import ip_address
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from director.config.adverts import read_auth, read_interval
 from director.config.faults import Findings, Key
-from director.config.readers import (
-    check_names,
-    element,
-    listed,
-    pick,
-    read_address,
-    read_duration,
-    read_prefix,
-    read_role,
-)
-from director.config.schema import AddressTable, FileTable, NodeTable, RouterOverlay
-from director.config.shape import NOT_BUILT
+from director.config.nodes import NodeView
+from director.config.readers import pick, read_duration, read_role
+from director.config.schema import FileTable, RouterOverlay
+from director.config.vips import Bare, VipReader
 from director.model.address import Family, family_of
-from director.model.vip import Failback, Router, Vip
+from director.model.vip import Failback, Router
+from director.units import is_name
 from director.vrrp.rules import active_down
 
 DEFAULT_PRIORITY = 100  # RFC 9568 section 5.2.4
-DEFAULT_INTERVAL = 1.0  # RFC 9568 section 6.1: 100 centiseconds
-INTERVALS = (0.01, 40.95)  # RFC 9568 section 5.2.7: 12 bits of centiseconds
-
-
-class NodeView:
-    """The file as one node reads it: its devices and its fixed addresses by role."""
-
-    def __init__(self, file: FileTable, name: str, found: Findings) -> None:
-        self.name = name
-        self.table = file.nodes.get(name, NodeTable())
-        self.key: Key = ("nodes", name)
-        self.devices = dict(file.interfaces)
-        for role, device in self.table.interfaces.items():
-            if read_role(role, file.interfaces, (*self.key, "interfaces", role), found):
-                self.devices[role] = device
-        self.addresses: dict[str, str] = {}
-        for role, text in self.table.addresses.items():
-            key = (*self.key, "addresses", role)
-            address = read_address(text, key, found)
-            if read_role(role, file.interfaces, key, found) and address is not None:
-                self.addresses[role] = address
-
-
-class Bare(msgspec.Struct, frozen=True):
-    """A VIP without a written length: its interface has to have a network around it."""
-
-    device: str
-    address: str
-    key: Key
 
 
 class RouterReader:
@@ -74,10 +39,11 @@ class RouterReader:
             if not isinstance(getattr(self.overlay, field), UnsetType)
         }
         self.table = msgspec.structs.replace(base, **differs)
-        priority = view.table.priority
+        self.priority_key = self.key("priority")
         if "priority" not in differs and isinstance(self.table.priority, UnsetType):
-            self.table = msgspec.structs.replace(self.table, priority=priority)
-        self.bare: list[Bare] = []
+            self.table = msgspec.structs.replace(self.table, priority=view.table.priority)
+            self.priority_key = (*view.key, "priority")
+        self.vips = VipReader(file, view, self.table, self.key("addresses"), found)
 
     def key(self, field: str) -> Key:
         """Where this node's value of a field stands."""
@@ -87,16 +53,28 @@ class RouterReader:
 
     def read(self) -> Router | None:
         """The router, or None when a fault left too little of it."""
-        interval = self._interval()
+        version = pick(3, self.table.version)
+        interval = read_interval(
+            self.table.interval,
+            version,
+            self.key("interval"),
+            self.found,
+            version_key=self.key("version"),
+        )
         priority = pick(DEFAULT_PRIORITY, self.table.priority)
-        role, vips = self._role(), self._vips()
-        vrid = self.table.vrid
-        failback, lease = self._failback(), self._lease(priority, interval)
+        role, vips = self._role(), self.vips.read()
+        auth = read_auth(self.table.auth, version, self.key("auth"), self.found)
+        vrid, group = self.table.vrid, self._group()
+        failback, lease = self._failback(), self._lease(priority, interval, version)
         if isinstance(vrid, UnsetType):
             self._missing("vrid", "write vrid = 1..255, the same on both nodes")
-        source = self._source(role)
-        peers = self._peers(role)
-        if isinstance(vrid, UnsetType) or not vips or not source or role is None:
+        family = vips[0].prefix.family if vips else Family.IPV4
+        if version == 2 and family is Family.IPV6:
+            mend = "leave version out, or put an IPv4 address first"
+            self.found.add(self.key("version"), "version 2 is for IPv4 alone", mend)
+        source = self._source(role, family)
+        peers = self._peers(role, family)
+        if isinstance(vrid, UnsetType) or not vips or source is None or role is None:
             return None
         return Router(
             name=self.name,
@@ -110,6 +88,9 @@ class RouterReader:
             checksum=pick("pseudo", self.table.checksum),
             lease=lease,
             failback=failback,
+            version=version,
+            auth=auth,
+            group=group,
         )
 
     def _missing(self, field: str, mend: str) -> None:
@@ -123,49 +104,51 @@ class RouterReader:
             return None
         return role if read_role(role, self.roles, self.key("interface"), self.found) else None
 
-    def _source(self, role: str | None) -> str | None:
+    def _source(self, role: str | None, family: Family) -> str | None:
+        """This node's address there; "" where it is found out when the router starts."""
         if role is None:
             return None
         address = self.view.addresses.get(role)
         where: Key = ("nodes", self.view.name, "addresses", role)
+        if family is Family.IPV6 and self.table.unicast is not True:
+            # RFC 9568 section 5.1.2.1: the link-local one. Each node has its own, of its MAC, and
+            # it is there whenever the interface is.
+            own = address is not None and ip_address(address).is_link_local
+            return address if own and family_of(address or "") is family else ""
         if address is None:
             if not self.found.within(*where):
                 fault = f"vrrp.{self.name} needs an address of {self.view.name} on {role}"
                 self.found.add(where, fault, f'add {role} = "IP" to addresses of this node')
             return None
-        if family_of(address) is not Family.IPV4:
-            fault = f"vrrp.{self.name} sends IPv4 adverts, and {address} is IPv6"
-            self.found.add(where, fault, "write this node's IPv4 address there")
+        if family_of(address) is not family:
+            fault = f"vrrp.{self.name} sends {_show(family)} adverts, and {address} is none"
+            mend = f"write this node's {_show(family)} address there, or give the router a role "
+            self.found.add(where, fault, mend + "of its own, for the same device")
             return None
         return address
 
-    def _peers(self, role: str | None) -> tuple[str, ...]:
+    def _peers(self, role: str | None, family: Family) -> tuple[str, ...]:
         if self.table.unicast is not True or role is None:
             return ()
-        peers = tuple(other.addresses[role] for other in self.peers if role in other.addresses)
+        there = [other.addresses[role] for other in self.peers if role in other.addresses]
+        peers = tuple(address for address in there if family_of(address) is family)
         if not peers:
-            fault = f"no other node has an address on {role}"
+            fault = f"no other node has an {_show(family)} address on {role}"
             mend = "add the other node to [nodes], or leave unicast out"
             self.found.add(self.key("unicast"), fault, mend)
         return peers
 
-    def _interval(self) -> float:
-        text = self.table.interval
-        if isinstance(text, UnsetType):
-            return DEFAULT_INTERVAL
-        key = self.key("interval")
-        low, high = INTERVALS
-        interval = read_duration(text, key, self.found, low=low, high=high)
-        if interval is None:
-            return DEFAULT_INTERVAL
-        if abs(interval * 100 - round(interval * 100)) > 1e-6:
-            fault = f"{text} is not a whole number of centiseconds"
-            self.found.add(key, fault, 'write a multiple of 10ms, as in "100ms"')
-        return round(interval * 100) / 100
+    def _group(self) -> str:
+        group = pick("", self.table.group)
+        if group and not is_name(group):
+            mend = "write at most 63 of a-z 0-9 _ . - and begin with a letter or a digit"
+            self.found.add(self.key("group"), f'"{group}" is not a name', mend)
+            return ""
+        return group
 
-    def _lease(self, priority: int, interval: float) -> float:
+    def _lease(self, priority: int, interval: float, version: int) -> float:
         text = pick("auto", self.table.lease)
-        automatic = max(2.0, math.ceil(active_down(priority, interval) + 1))
+        automatic = max(2.0, math.ceil(active_down(priority, interval, version) + 1))
         if text == "auto":
             return float(automatic)
         if text == "off":
@@ -187,79 +170,9 @@ class RouterReader:
         after = read_duration(table.after, (*key, "after"), self.found)
         return Failback(table.when, plain.after if after is None else after)
 
-    def _vips(self) -> tuple[Vip, ...]:
-        written = self.table.addresses
-        key = self.key("addresses")
-        vips: list[Vip] = []
-        seen: dict[str, Key] = {}
-        items: list[str | AddressTable] = listed(written)
-        for index, item in enumerate(items):
-            where = element(key, written, index)
-            vip = self._vip(item, where)
-            if vip is None:
-                continue
-            if vip.prefix.address in seen:
-                fault = f"{vip.prefix.address} stands twice"
-                self.found.add(where, fault, "remove one", also=seen[vip.prefix.address])
-                continue
-            seen[vip.prefix.address] = where
-            vips.append(vip)
-        if not items:
-            self._missing("addresses", "write at least one address that this router holds")
-        elif len(vips) == len(items):
-            self._check_first(vips[0], element(key, written, 0))
-        return tuple(vips)
 
-    def _check_first(self, first: Vip, key: Key) -> None:
-        if first.prefix.family is Family.IPV6:
-            mend = "put an IPv4 address first; this version has IPv6 addresses after it"
-            fault = f"a virtual router whose first address is IPv6 {NOT_BUILT}"
-            self.found.add(key, fault, mend)
-        elif not first.advertise:
-            mend = "put an advertised address first; it gives the advert its family"
-            self.found.add(key, "the first address is not advertised", mend)
-
-    def _vip(self, item: str | AddressTable, key: Key) -> Vip | None:
-        text, role, advertise = (
-            (item, UNSET, True)
-            if isinstance(item, str)
-            else (item.address, item.interface, item.advertise)
-        )
-        at = key if isinstance(item, str) else (*key, "address")
-        prefix = read_prefix(text, at, self.found)
-        if isinstance(role, str):
-            if not read_role(role, self.roles, (*key, "interface"), self.found):
-                return None
-        else:
-            role = self.table.interface
-        if prefix is None or not isinstance(role, str) or role not in self.roles:
-            return None
-        if not _can_move(prefix.address):
-            mend = "write an address that a host can have"
-            self.found.add(at, f"{prefix.address} cannot be a virtual address", mend)
-            return None
-        if "/" not in text:
-            self.bare.append(Bare(self.view.devices[role], prefix.address, at))
-        return Vip(prefix, self.view.devices[role], advertise)
-
-
-def _can_move(address: str) -> bool:
-    there = ip_address(address)
-    return not (there.is_multicast or there.is_loopback or there.is_unspecified)
-
-
-def read_views(file: FileTable, found: Findings) -> list[NodeView]:
-    """All nodes; their names, and what they say about routers that the file does not have."""
-    check_names(file.nodes, ("nodes",), found)
-    check_names(file.interfaces, ("interfaces",), found)
-    check_names(file.vrrp, ("vrrp",), found)
-    for node, table in file.nodes.items():
-        for name in table.vrrp:
-            if name not in file.vrrp and not found.within("vrrp", name):
-                mend = found.suggest(name, file.vrrp, f"add [vrrp.{name}], or remove this")
-                fault = f'no virtual router is named "{name}"'
-                found.add(("nodes", node, "vrrp", name), fault, mend)
-    return [NodeView(file, name, found) for name in file.nodes]
+def _show(family: Family) -> str:
+    return "IPv4" if family is Family.IPV4 else "IPv6"
 
 
 class Play(msgspec.Struct, frozen=True):
@@ -273,23 +186,52 @@ def read_routers(file: FileTable, view: NodeView, views: list[NodeView], found: 
     """All routers for one node, and what they say against each other."""
     readers = [RouterReader(file, view, views, name, found) for name in file.vrrp]
     pairs = [(reader, reader.read()) for reader in readers]
-    vrids: dict[tuple[str, int], Key] = {}
-    holders: dict[str, tuple[str, Key]] = {}
-    for reader, router in pairs:
-        if router is None:
-            continue
+    read = [(reader, router) for reader, router in pairs if router is not None]
+    vrids: dict[tuple[str, Family, int], Key] = {}
+    holders: dict[tuple[str, str], tuple[str, Key]] = {}
+    groups: dict[str, tuple[Router, Key]] = {}
+    for reader, router in read:
         where = reader.key("vrid")
-        other = vrids.setdefault((router.interface, router.vrid), where)
+        other = vrids.setdefault((router.interface, router.family, router.vrid), where)
         if other != where:
             fault = f"vrid {router.vrid} is used twice on {router.interface}"
             found.add(where, fault, "give each virtual router there its own", also=other)
-        for vip in router.vips:
-            key = reader.key("addresses")
-            holder, elsewhere = holders.setdefault(vip.prefix.address, (router.name, key))
-            if holder != router.name:
-                fault = f"{vip.prefix.address} is held by vrrp.{holder} already"
-                found.add(key, fault, "let one virtual router hold it", also=elsewhere)
+        _check_holders(reader, router, holders, found)
+        if router.group:
+            _check_group(reader, router, groups, found)
     return Play(
-        tuple(router for _, router in pairs if router is not None),
-        tuple(bare for reader in readers for bare in reader.bare),
+        tuple(router for _, router in read),
+        tuple(bare for reader in readers for bare in reader.vips.bare),
     )
+
+
+def _check_holders(
+    reader: RouterReader,
+    router: Router,
+    holders: dict[tuple[str, str], tuple[str, Key]],
+    found: Findings,
+) -> None:
+    """A VIP belongs to one router; a link-local one may be there once on each interface."""
+    key = reader.key("addresses")
+    for vip in router.vips:
+        address = vip.prefix.address
+        there = vip.interface if ip_address(address).is_link_local else ""
+        holder, elsewhere = holders.setdefault((address, there), (router.name, key))
+        if holder != router.name:
+            fault = f"{address} is held by vrrp.{holder} already"
+            found.add(key, fault, "let one virtual router hold it", also=elsewhere)
+
+
+def _check_group(
+    reader: RouterReader, router: Router, groups: dict[str, tuple[Router, Key]], found: Findings
+) -> None:
+    """Its members have one priority on a node, or the pair would pull them apart."""
+    key = reader.priority_key
+    first, elsewhere = groups.setdefault(router.group, (router, key))
+    if first.priority != router.priority:
+        fault = (
+            f"vrrp.{router.name} has priority {router.priority} on {reader.view.name} and "
+            f"vrrp.{first.name} of the same group has {first.priority}"
+        )
+        mend = "give all members of a group one priority on a node"
+        found.add(key, fault, mend, also=elsewhere)

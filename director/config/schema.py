@@ -26,7 +26,7 @@ Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"
 Status = Annotated[int, Meta(ge=100, le=599)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Weight = Annotated[int, Meta(ge=0, le=65535)]
-Priority = Annotated[int, Meta(ge=1, le=254)]
+Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 9568 section 5.2.4)
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
@@ -51,14 +51,15 @@ class RouterOverlay(Table, frozen=True):
     vrid: Annotated[int, Meta(ge=1, le=255)] | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     interval: Duration | UnsetType = UNSET
-    version: Annotated[Literal[3], Meta(extra={"later": [2]})] | UnsetType = UNSET
+    version: Literal[2, 3] | UnsetType = UNSET
+    auth: "AuthTable | UnsetType" = UNSET
     checksum: Literal["pseudo", "plain"] | UnsetType = UNSET
     unicast: bool | UnsetType = UNSET
     addresses: "str | AddressTable | list[str | AddressTable] | UnsetType" = UNSET
     lease: DurationOr | UnsetType = UNSET
     failback: "FailbackTable | UnsetType" = UNSET
     track: Later = None
-    group: Later = None
+    group: str | UnsetType = UNSET
 
 
 class RouterTable(RouterOverlay, frozen=True):
@@ -71,6 +72,13 @@ class AddressTable(Table, frozen=True):
     address: str
     interface: str | UnsetType = UNSET
     advertise: bool = True
+
+
+class AuthTable(Table, frozen=True):
+    """How version 2 proves who sends."""
+
+    method: Literal["pass", "ah"]
+    secret_file: Path
 
 
 class FailbackTable(Table, frozen=True):
@@ -104,7 +112,7 @@ class NodeTable(Table, frozen=True):
     interfaces: dict[str, Device] = {}
     vrrp: dict[str, RouterOverlay] = {}
     sync: SyncTable | UnsetType = UNSET
-    runs: Later = None
+    runs: Literal["keepalived"] | UnsetType = UNSET
     link: Later = None
     api: Later = None
 

@@ -51,6 +51,8 @@ from director.model.address import Family, Prefix, canonical
 NEW_LINK, GET_LINK, NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 16, 18, 20, 21, 22
 ADDRESS, LOCAL, CACHE_INFO, FLAGS = 1, 2, 6, 8
 NO_DETECTION, NO_PREFIX_ROUTE = 0x02, 0x200
+DETECTION_FAILED, DEPRECATED, TENTATIVE = 0x08, 0x20, 0x40
+LINK_SCOPE = 253
 LINK_ADDRESS, LINK_NAME, LINK_INFO, LINK_CARRIER = 1, 3, 18, 33
 INFO_KIND = 1
 IS_UP = 1
@@ -101,6 +103,16 @@ class Addresses:
         """Every address there is, with the seconds it is still valid (0: for ever)."""
         request = pack(GET_ADDRESS, DUMP, ADDRESS_HEAD.pack(0, 0, 0, 0, 0))
         return dict(filter(None, self._socket.collect(request, decode_address)))
+
+    def link_local(self, index: int) -> str:
+        """The IPv6 link-local address to send from on a device; empty while there is none.
+
+        None of our VIPs: they are deprecated (preferred lifetime 0). From one that is still looked
+        for on the segment (tentative) nothing can be sent.
+        """
+        request = pack(GET_ADDRESS, DUMP, ADDRESS_HEAD.pack(Family.IPV6, 0, 0, 0, 0))
+        found = self._socket.collect(request, lambda body: decode_link_local(body, index))
+        return min(filter(None, found), default="")
 
     def links(self) -> dict[str, Link]:
         """Every interface by name."""
@@ -171,6 +183,18 @@ def decode_address(body: memoryview) -> tuple[Held, float] | None:
     _, valid, _, _ = LIFETIMES.unpack(lifetimes)
     prefix = Prefix(canonical(socket.inet_ntop(family, address)), length)
     return Held(index, prefix), 0.0 if valid == FOR_EVER else float(valid)
+
+
+def decode_link_local(body: memoryview, index: int) -> str:
+    """The address in one answer of GET_ADDRESS, if it is link-local, usable, and on this device."""
+    known = decode_address(body)
+    if known is None or known[0].index != index or known[0].prefix.family is not Family.IPV6:
+        return ""
+    _, _, flags, scope, _ = ADDRESS_HEAD.unpack_from(body)
+    if long := attributes(body[ADDRESS_HEAD.size :]).get(FLAGS):
+        (flags,) = struct.unpack("=I", long)
+    usable = not flags & (DETECTION_FAILED | DEPRECATED | TENTATIVE)
+    return known[0].prefix.address if scope == LINK_SCOPE and usable else ""
 
 
 def decode_link(body: memoryview) -> Link:

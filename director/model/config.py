@@ -36,10 +36,12 @@ class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file, validated and resolved for one node.
 
-    `interfaces` maps a role to a device. `digest` identifies the text (both nodes share it).
+    `runs` is `director`, or what else this node runs. `interfaces` maps a role to a device.
+    `digest` identifies the text (both nodes share it).
     """
 
     node: str
+    runs: str = "director"
     interfaces: dict[str, str]
     services: tuple[Service, ...] = ()
     routers: tuple[Router, ...] = ()

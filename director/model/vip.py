@@ -30,8 +30,9 @@ class Auth(msgspec.Struct, frozen=True):
 class Router(msgspec.Struct, frozen=True, kw_only=True):
     """One virtual router as this node plays it.
 
-    `interface` is a device name, `source` this node's fixed address there, `peers` the others'
-    when adverts go unicast (empty: multicast). `interval` in seconds. `lease` is the kernel
+    `interface` is a device name, `source` this node's fixed address there ("": the link-local
+    address that the interface has when the router starts, for IPv6), `peers` the others' when
+    adverts go unicast (empty: multicast). `interval` in seconds. `lease` is the kernel
     lifetime of the VIPs in seconds; 0 keeps them for ever. `checksum` is `pseudo` or `plain`.
     `version` is 2 or 3; `auth` is for version 2. Routers with one `group` move together; "" is
     none. `accept`: VIPs take packets for themselves (RFC 9568 Accept_Mode), which IPVS needs.
@@ -52,6 +53,11 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth | None = None
     group: str = ""
     accept: bool = True
+
+    @property
+    def sealed(self) -> bool:
+        """Do its adverts bear an authentication header?"""
+        return self.auth is not None and self.auth.method == "ah"
 
     @property
     def family(self) -> Family:

@@ -57,6 +57,7 @@ class Reason(Enum):
     NO_INTERVAL = "no-interval"
     NOT_A_PEER = "not-a-peer"
     NOT_LINK_LOCAL = "not-link-local"
+    OWN_SOURCE = "own-source"  # another node sends from our address
 
 
 class Method(Enum):

@@ -27,7 +27,7 @@ from director.vrrp.advert import (
     Secret,
     Terms,
 )
-from director.vrrp.authentication import Sealed, bad_seal, unseal
+from director.vrrp.authentication import AH_LENGTH, Sealed, bad_seal, unseal
 from director.vrrp.frames import Datagram, address_text
 
 _HEAD = 8  # bytes of header, in either version
@@ -55,6 +55,12 @@ def encode(
         return version2.encode(advert, secret)
     assert secret is NO_SECRET
     return version3.encode(advert, source, destination, checksum)
+
+
+def vrid_of(datagram: Datagram) -> int | None:
+    """For which virtual router it is meant; None when it is too short to say."""
+    at = 1 if datagram.protocol != AH_PROTOCOL else AH_LENGTH + 1
+    return datagram.payload[at] if len(datagram.payload) > at else None
 
 
 def decode(datagram: Datagram, terms: Terms, *, sequence: int = 0) -> Heard | Rejected:

@@ -8,25 +8,26 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
+
+import msgspec
 
 from director.kernel.addresses import Addresses, Link
 from director.kernel.netlink import Torn
 from director.model.vip import Router
 from director.vrrp import machine
-from director.vrrp.advert import RESIGNING, Advert, Heard, Terms
+from director.vrrp.advert import RESIGNING, Advert, Rejected
+from director.vrrp.advert_socket import AdvertSocket, OpenSocket, open_socket
 from director.vrrp.chance import Chance, Maps
 from director.vrrp.frames import Datagram
+from director.vrrp.group import Member, together
 from director.vrrp.machine import Effect, Rules, State, Step
-from director.vrrp.packet import decode, encode
-from director.vrrp.socket import AdvertSocket, Announcer
+from director.vrrp.secret import read_secret
+from director.vrrp.socket import Announcer
+from director.vrrp.speech import Speech
 from director.vrrp.tally import Tally
 from director.vrrp.vips import Vips
 from director.wire.messages import Role, RoleName
-
-OWN_SOURCE = "own-source"  # another node sends from our address
-
-OpenSocket = Callable[[str, int, str, Sequence[str]], AdvertSocket]
 
 log = logging.getLogger("director.vrrp")
 
@@ -40,17 +41,20 @@ class Player:
         addresses: Addresses,
         announcer: Announcer,
         *,
-        open_socket: OpenSocket = AdvertSocket,
+        open_socket: OpenSocket = open_socket,
         maps: Maps | None = None,
     ) -> None:
         self.router = router
         self.rules = Rules.of(router)
-        self._terms = Terms.of(router)
+        self._speech = Speech(router)
+        self._group: dict[str, Player] = {}
         self.state: State = machine.Off()
         self.reason = "waits for the engine's word that the table stands"
         self.lateness = 0.0
         self._refused = Tally(f"{router.name}: adverts refused")
+        self._odd = Tally(f"{router.name}: adverts heeded that differ from ours")
         self._unsent = Tally(f"{router.name}: adverts not sent")
+        self._addresses = addresses
         self._vips = Vips(router, addresses, announcer)
         self._chance = Chance(router, maps)
         self._links: dict[str, Link] = {}
@@ -73,7 +77,7 @@ class Player:
     @property
     def fileno(self) -> int:
         """The descriptor to wait on; -1 while there is none."""
-        return self._socket.socket.fileno() if self._socket is not None else -1
+        return self._socket.fileno if self._socket is not None else -1
 
     @property
     def playing(self) -> bool:
@@ -84,6 +88,10 @@ class Player:
     def refused(self) -> dict[str, int]:
         """How many adverts were refused, by reason."""
         return dict(self._refused.counts)
+
+    def join(self, group: Iterable["Player"]) -> None:
+        """Move together with these from now on (itself may be among them); nobody: alone."""
+        self._group = {player.router.name: player for player in group}
 
     def holds_any(self, links: dict[str, Link]) -> bool:
         """Is one of our VIPs on its interface, from a life before?"""
@@ -109,12 +117,19 @@ class Player:
         router = self.router
         index = links[router.interface].index
         try:
+            source = router.source or self._addresses.link_local(index)
+            if not source:
+                self._fail(f"{router.interface} has no link-local address to send from")
+                return False
+            secret = read_secret(router.auth)
             holding = self.holds_any(links)
-            opened = self._open_socket(router.interface, index, router.source, router.peers)
-        except (OSError, Torn) as error:  # the interface went while we looked, or we lack a right
+            self._socket = self._open_socket(router, index, source)
+        except (OSError, Torn, ValueError) as error:
+            # The interface went while we looked, we lack a right, or the secret is not as it must.
             self._fail(f"cannot start on {router.interface}: {error}")
             return False
-        self._socket = opened
+        self.rules = msgspec.structs.replace(self.rules, source=source)
+        self._speech.begin(source, secret, time.time())
         self._vips.prepare()
         self.look(links)
         self._fault = False
@@ -131,7 +146,10 @@ class Player:
     def stop(self, reason: str, now: float, *, fault: bool = False) -> None:
         """Out at once. Who waits on `fileno` must have been told before (notify_closing)."""
         self._fault = fault
-        self._do(machine.stop(self.state), reason, now)
+        if fault:
+            self._do(machine.stop(self.state), reason, now)
+        else:  # the file changed, or we end: what becomes of the others is said to each
+            self.perform(machine.stop(self.state), reason, now)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -194,14 +212,12 @@ class Player:
         self._say(why)
 
     def _hear(self, datagram: Datagram, now: float) -> None:
-        if datagram.payload[1:2] != bytes([self.router.vrid]):
-            return  # another virtual router on the same wire: nothing of it is our business
-        heard = decode(datagram, self._terms)
-        if not isinstance(heard, Heard):
+        heard = self._speech.judge(datagram)
+        if isinstance(heard, Rejected):
             self._refused.add(heard.reason.value, now)
-        elif datagram.source == self.router.source:
-            self._refused.add(OWN_SOURCE, now)
-        else:
+        elif heard is not None:
+            if why := self._speech.differs(heard.advert):
+                self._odd.add(why, now)
             self._heed(heard.advert, datagram.source, now)
 
     def _heed(self, advert: Advert, source: str, now: float) -> None:
@@ -216,6 +232,17 @@ class Player:
         self._do(machine.hear(self.rules, self.state, advert, source, now), why, now)
 
     def _do(self, step: Step, why: str, now: float) -> None:
+        """What the machine says, and what becomes of our group by it."""
+        if not self._group:
+            self.perform(step, why, now)
+            return
+        members = {name: Member(one.rules, one.state) for name, one in self._group.items()}
+        ours = self.router.name
+        for name, each in together(members, ours, step, now).items():
+            self._group[name].perform(each, why if name == ours else f"{ours}: {why}", now)
+
+    def perform(self, step: Step, why: str, now: float) -> None:
+        """Do as the machine says: for itself, and for others of its group."""
         before, self.state = self.state, step.state
         for effect in step.effects:
             self._effect(effect, now)
@@ -248,21 +275,9 @@ class Player:
 
     def _send(self, priority: int, now: float) -> None:
         assert self._socket is not None
-        advert = Advert(
-            vrid=self.router.vrid,
-            priority=priority,
-            interval=self.router.interval,
-            addresses=self.router.advertised,
-            version=self.router.version,
-        )
         for destination in self._socket.destinations:
-            payload = encode(
-                advert,
-                source=self.router.source,
-                destination=destination,
-                checksum=self.router.checksum,
-            )
-            if code := self._socket.send(payload, destination):
+            packet = self._speech.packet(priority, destination)
+            if code := self._socket.send(packet, destination):
                 self._unsent.add(f"to {destination}: {os.strerror(code)}", now)
 
 

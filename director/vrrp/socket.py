@@ -1,97 +1,18 @@
-# Adverts and announcements on the wire.
-#
-# One raw socket a router, bound to its device. The source address is given with each datagram
-# (IP_PKTINFO): binding the socket to it would make the kernel drop multicast on arrival.
-# IP_MULTICAST_ALL is switched off, or the socket hears groups that others on this host joined.
-"""Sockets of the vrrp process."""
+"""Announcements on the wire, and which errors of a socket pass."""
 
 import errno
 import socket
-import struct
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from director.errors import NoRight
 from director.kernel.addresses import Link
-from director.vrrp.frames import HOP_LIMIT, Datagram, parse_ipv4
 
-PROTOCOL = 112
-GROUP = "224.0.0.18"
-TOS = 0xC0  # internetwork control, as RFC 9568 asks
 SO_SNDBUFFORCE = 32
 SEND_BUFFER = 4 * 1024 * 1024  # bytes: the usual 208 KiB hold 277 frames, 200 VIPs burst with 600
-IP_PKTINFO, IP_MTU_DISCOVER, IP_MULTICAST_ALL = 8, 10, 49
-PRIORITY = 6
-READ_SIZE = 2048
-BURST_MAX = 64  # datagrams read in one go: a flood must not keep us from our own advert
 
 # Errors that a bug of ours makes. Whatever else a send or a read meets is the world's doing (a wire
 # that is down, an address that is gone, a filter, a full queue): the next advert is soon.
 OURS = {errno.EBADF, errno.ENOTSOCK, errno.EFAULT, errno.EOPNOTSUPP}
-
-
-class AdvertSocket:
-    """Sends and receives the adverts of one virtual router over IPv4. Raises OSError."""
-
-    def __init__(self, device: str, index: int, source: str, peers: Sequence[str]) -> None:
-        self._destinations = tuple(peers) or (GROUP,)
-        # struct in_pktinfo: interface, source, (unused) destination
-        self._from = struct.pack("=I4s4s", index, socket.inet_aton(source), b"\0" * 4)
-        self.socket = socket.socket(
-            socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, PROTOCOL
-        )
-        try:
-            self._prepare(device, index, multicast=not peers)
-        except OSError:
-            self.socket.close()
-            raise
-
-    def _prepare(self, device: str, index: int, *, multicast: bool) -> None:
-        sock = self.socket
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, TOS)
-        # After IP_TOS, which sets a priority of its own (ip_sockglue.c, __ip_sock_set_tos).
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, PRIORITY)
-        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOP_LIMIT)
-        sock.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
-        if multicast:
-            group = struct.pack("=4s4sI", socket.inet_aton(GROUP), b"\0" * 4, index)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, group)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, HOP_LIMIT)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-
-    @property
-    def destinations(self) -> tuple[str, ...]:
-        """Whom an advert goes to: the group, or each peer."""
-        return self._destinations
-
-    def send(self, payload: bytes, destination: str) -> int:
-        """Send one advert; 0, or the errno with which it was lost."""
-        control = [(socket.IPPROTO_IP, IP_PKTINFO, self._from)]
-        try:
-            self.socket.sendmsg(
-                [payload], control, socket.MSG_DONTROUTE * (destination == GROUP), (destination, 0)
-            )
-        except OSError as error:
-            return passing(error)
-        return 0
-
-    def receive(self) -> Iterator[Datagram]:
-        """What waits, BURST_MAX at most; nonsense is skipped."""
-        for _ in range(BURST_MAX):
-            try:
-                packet = self.socket.recv(READ_SIZE)
-            except OSError as error:
-                passing(error)
-                return
-            if (datagram := parse_ipv4(packet)) is not None:
-                yield datagram
-
-    def close(self) -> None:
-        """Closing twice does nothing."""
-        self.socket.close()
 
 
 class Announcer:

@@ -18,9 +18,10 @@ import trio
 from director.kernel.addresses import Addresses, Link
 from director.kernel.netlink import Torn
 from director.model.vip import Router
+from director.vrrp.advert_socket import OpenSocket, open_socket
 from director.vrrp.chance import Maps
-from director.vrrp.player import OpenSocket, Player
-from director.vrrp.socket import AdvertSocket, Announcer
+from director.vrrp.player import Player
+from director.vrrp.socket import Announcer
 from director.wire.messages import Role
 
 LOOK_AT_LINKS_EVERY = 0.5
@@ -38,6 +39,7 @@ class Seat:
     def __init__(self, player: Player) -> None:
         self.player = player
         self.scope = trio.CancelScope()
+        self.waiting = trio.CancelScope()
 
     @property
     def patience(self) -> float:
@@ -56,7 +58,7 @@ class Stage:
         addresses: Addresses,
         announcer: Announcer,
         *,
-        open_socket: OpenSocket = AdvertSocket,
+        open_socket: OpenSocket = open_socket,
         maps: Maps | None = None,
         table: Path = TABLE,
     ) -> None:
@@ -111,6 +113,8 @@ class Stage:
         fresh = [self._seat(router) for router in routers if router not in kept]
         seats = kept | {seat.player.router: seat for seat in fresh}
         self._seats = [seats[router] for router in routers]
+        for seat in self._seats:
+            seat.player.join(one.player for one in self._group(seat))
         if self._vips_stand(fresh) or self._table_stands():
             self._table_ready.set()
         for seat in fresh:
@@ -120,9 +124,10 @@ class Stage:
         """Let the peer take this router, or all of them ("")."""
         now = trio.current_time()
         for seat in self._seats:
-            if router in ("", seat.player.router.name) and not self._stopping:
+            named = router in ("", seat.player.router.name)
+            if not self._stopping and (named or router in self._names(self._group(seat))):
                 seat.player.leave(now, patience=seat.patience, stopping=False)
-        self.tell()
+        self._turned()
 
     async def hand_over_all(self) -> None:
         """Leave every router; return once all VIPs are the peer's, or nobody took them."""
@@ -162,13 +167,17 @@ class Stage:
                         await trio.sleep(LOOK_AT_LINKS_EVERY)
                         continue
                 # Stopped while we wait: the loop's head says whether it starts again.
-                with suppress(trio.ClosedResourceError), trio.move_on_at(player.deadline):
+                seat.waiting = trio.CancelScope(deadline=player.deadline)
+                with suppress(trio.ClosedResourceError), seat.waiting:
                     await trio.lowlevel.wait_readable(player.fileno)
                 player.turn(trio.current_time())
                 self._turned()
 
     def _turned(self) -> None:
         self.tell()
+        for seat in self._seats:
+            if seat.player.router.group:  # another of its group may have moved it
+                seat.waiting.deadline = seat.player.deadline
         if self._stopping and not any(seat.player.state.hold for seat in self._seats):
             self._released.set()
 
@@ -188,6 +197,19 @@ class Stage:
         if seat.player.playing:
             trio.lowlevel.notify_closing(seat.player.fileno)
         seat.player.stop(reason, trio.current_time(), fault=fault)
+        for one in self._group(seat) if fault else ():
+            # Its fault is that of its group: they listen anew, and wait for it (group.together).
+            if one is not seat and one.player.playing:
+                self._stop(one, f"{seat.player.router.name}: {reason}")
+
+    def _group(self, seat: Seat) -> list[Seat]:
+        """Those that move together with it, itself too; nobody when it moves alone."""
+        group = seat.player.router.group
+        return [one for one in self._seats if group and one.player.router.group == group]
+
+    @staticmethod
+    def _names(seats: Sequence[Seat]) -> list[str]:
+        return [seat.player.router.name for seat in seats]
 
     def _links(self) -> dict[str, Link] | None:
         """None when they cannot be read now."""

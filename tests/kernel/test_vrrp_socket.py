@@ -1,25 +1,40 @@
 """Sockets of the vrrp process on a real interface."""
 
 import errno
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from director.errors import NoRight
 from director.kernel import links
 from director.kernel.addresses import Addresses, Link
-from director.vrrp.advert import Advert
+from director.model.address import Prefix
+from director.model.vip import Router, Vip
+from director.vrrp.advert import GROUP, Advert
+from director.vrrp.advert_socket import PRIORITY, open_socket
+from director.vrrp.frames import INTERNETWORK_CONTROL
 from director.vrrp.packet import encode
-from director.vrrp.socket import GROUP, PRIORITY, TOS, AdvertSocket, Announcer, passing
+from director.vrrp.socket import Announcer, passing
 
 pytestmark = pytest.mark.kernel
 
 DEVICE = "vrrp0"
 US = "10.9.1.1"
+ROUTER = Router(
+    name="web",
+    vrid=1,
+    interface=DEVICE,
+    source=US,
+    priority=100,
+    interval=1.0,
+    vips=(Vip(Prefix("10.9.1.9", 24), DEVICE),),
+)
 PDU = encode(
     Advert(vrid=1, priority=100, interval=1.0, addresses=("10.9.1.9",)),
     source=US,
@@ -42,20 +57,21 @@ def test_adverts_go_before_other_traffic(index: int) -> None:
     """
     Setting the type of service sets a priority, so that ours has to be set after it.
     """
-    opened = AdvertSocket(DEVICE, index, US, ())
-    tos = opened.socket.getsockopt(socket.IPPROTO_IP, socket.IP_TOS)
-    priority = opened.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY)
+    opened = open_socket(ROUTER, index, US)
+    with socket.socket(fileno=os.dup(opened.fileno)) as same:
+        tos = same.getsockopt(socket.IPPROTO_IP, socket.IP_TOS)
+        priority = same.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY)
     opened.close()
 
-    assert (tos, priority) == (TOS, PRIORITY)
+    assert (tos, priority) == (INTERNETWORK_CONTROL, PRIORITY)
 
 
 def test_what_the_world_does_to_a_send_is_an_errno(index: int) -> None:
     """
     0 while all is well; an address that is not ours, an interface that is down, or gone: a value.
     """
-    opened = AdvertSocket(DEVICE, index, US, ())
-    foreign = AdvertSocket(DEVICE, index, "10.9.1.77", ())
+    opened = open_socket(ROUTER, index, US)
+    foreign = open_socket(ROUTER, index, "10.9.1.77")
     codes = [opened.send(PDU, GROUP), foreign.send(PDU, GROUP)]
     subprocess.run(["/usr/sbin/ip", "link", "set", DEVICE, "down"], check=True)
     codes.append(opened.send(PDU, GROUP))
@@ -86,7 +102,7 @@ def test_an_interface_that_is_not_there_raises(index: int) -> None:
     And leaves no socket open (-W error would tell).
     """
     with pytest.raises(OSError, match="No such device"):
-        AdvertSocket("nothing0", index, US, ())
+        open_socket(msgspec.structs.replace(ROUTER, interface="nothing0"), index, US)
 
 
 def test_an_announcer_never_waits(index: int) -> None:

@@ -90,3 +90,37 @@ def test_a_process_loads_what_is_checked(tmp_path: Path) -> None:
     path.write_text(NODE.format(vip="192.0.2.10/32"))
 
     assert check.load_config(path, None).node == "lb1"
+
+
+MOVING = """
+[nodes.lb2]
+addresses = { front = "127.0.0.3" }
+runs = "keepalived"
+"""
+
+
+def test_what_keepalived_must_say_on_the_other_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Printed to be pasted; in the JSON by node."""
+    path = written(tmp_path, NODE.format(vip="192.0.2.10/32") + MOVING)
+
+    assert main(["check", path]) == Exit.DONE
+    said = capsys.readouterr().out
+    assert "# keepalived.conf of lb2 must say, beside its virtual servers:\nglobal_defs {" in said
+    assert "  mcast_src_ip 127.0.0.3\n" in said
+
+    assert main(["check", path, "--json"]) == Exit.DONE
+    assert list(json.loads(capsys.readouterr().out)["keepalived"]) == ["lb2"]
+
+
+def test_no_director_where_the_file_has_keepalived(tmp_path: Path) -> None:
+    """The engine refuses to start there (78), and says what to take out; on lb1 it starts."""
+    path = Path(written(tmp_path, NODE.format(vip="192.0.2.10/32") + MOVING))
+
+    with pytest.raises(DirectorError) as refused:
+        check.need_director(check.load_config(path, "lb2"))
+    check.need_director(check.load_config(path, "lb1"))
+
+    assert refused.value.status == Exit.CONFIG
+    assert "nodes.lb2.runs: the file says that lb2 runs keepalived" in str(refused.value)

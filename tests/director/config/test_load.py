@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from director.config.load import check_text, file_digest, load, read
 from director.errors import ConfigError, Exit, Fault
 from director.model.address import Prefix
+from director.model.vip import Auth
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
 MARK = "#<"
@@ -28,10 +29,14 @@ interface = "front"
 {rest}
 """
 ROUTER = PAIR[PAIR.index("[vrrp.web]") : PAIR.index("[real_servers]")]
+PRIORITIES = PAIR[PAIR.index("priority = 150") : PAIR.index("[sync]")]
+AUTH = '{ method = "ah", secret_file = "/etc/director/vrrp.secret" }'
+MANY_VIPS = ", ".join(f'"198.18.0.{last}"' for last in range(1, 255))
 
 
-def two_routers(rest: str) -> tuple[str, str]:
-    return ROUTER, TWO_ROUTERS.format(rest=rest)
+def two_routers(rest: str, first: str = "") -> tuple[str, str]:
+    text = TWO_ROUTERS.format(rest=rest)
+    return ROUTER, text.replace("vrid = 51\n", f"vrid = 51\n{first}", 1)
 
 
 WEB = 'real_servers = ["web1", { server = "web2", weight = 50 }]'
@@ -70,10 +75,8 @@ WRONG = {
     "later key": (WEB, 'slow_start = "30s" #<\n' + WEB, "services.web.slow_start", "slow_start is not built yet", "leave it out; this version does not have it"),
     "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
     "later value": (VIRTUAL, VIRTUAL + '\nprotocol = "udp" #<', "services.web.protocol", 'protocol = "udp" is not built yet', "leave it out"),
-    "later number": (VRID, VRID + "version = 2 #<\n", "vrrp.web.version", "version = 2 is not built yet", "leave it out"),
     "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
     "later virtual": (VIRTUAL, 'virtual = "@front:80" #<', "services.web.virtual", "is not built yet", "write the addresses"),
-    "IPv6 router": ('  "192.0.2.10",', '  "2001:db8::10", #<\n"192.0.2.10",', "vrrp.web.addresses[0]", "first address is IPv6 is not built yet", "IPv4 address first"),
     # -- the file itself
     "format unknown": ("format = 1", "format = 2 #<", "format", "format 2 is not one", "write format = 1"),
     "format missing": ("format = 1", "#<", "format", "format is missing", "begin the file with format = 1"),
@@ -89,7 +92,7 @@ WRONG = {
     "node without an address": ('front = "192.0.2.3", ', "", "nodes.lb2.addresses.front", "needs an address of lb2 on front", "add front ="),
     "node of the other family": ('front = "192.0.2.3"', 'front = "2001:db8::3"', "nodes.lb2.addresses.front", "sends IPv4 adverts", "IPv4 address"),
     "one address on two nodes": ('front = "192.0.2.3"', 'front = "192.0.2.2"', "nodes.lb2.addresses.front", "is an address of lb1 already; the other is at director.toml:9", "its own"),
-    "priority of the owner": ("priority = 100", "priority = 255 #<", "nodes.lb2.priority", "255 is outside 1..254", "1..254"),
+    "priority above the owner's": ("priority = 100", "priority = 256 #<", "nodes.lb2.priority", "256 is outside 1..255", "1..255"),
     # -- kernel and sync
     "sync without a role": ('interface = "ha"\nid = 51', "id = 51", "sync.interface", "interface is missing", "role of [interfaces]"),
     "sync with an unknown role": ('interface = "ha"\nid', 'interface = "haa" #<\nid', "sync.interface", 'no role "haa"', 'did you mean "ha"?'),
@@ -102,6 +105,20 @@ WRONG = {
     "sysctl by a path": ("[sync]\n", '[kernel.sysctl]\n"../etc/x" = 1 #<\n[sync]\n', 'kernel.sysctl."../etc/x"', "is not a sysctl", "quotes"),
     # -- virtual routers
     "vrid 0": (VRID, "vrid = 0 #<\n", "vrrp.web.vrid", "0 is outside 1..255", "1..255"),
+    "version 2 in fractions": ('interval = "100ms"', 'interval = "100ms" #<\nversion = 2', "vrrp.web.interval", "100ms is not whole seconds between 1s and 255s, and version 2 has no others", "whole seconds"),
+    "version 2 for too long": ('interval = "100ms"', 'interval = "256s" #<\nversion = 2', "vrrp.web.interval", "256s is not whole seconds between 1s and 255s", "whole seconds"),
+    "version 2, IPv6": ('interval = "100ms"\naddresses = [', 'version = 2 #<\naddresses = ["fe80::10",', "vrrp.web.version", "version 2 is for IPv4 alone", "leave version out"),
+    "no version 1": (VRID, VRID + "version = 1 #<\n", "vrrp.web.version", "1 is none of: 2, 3", "write one of: 2, 3"),
+    "auth in version 3": (VRID, VRID + f"auth = {AUTH} #<\n", "vrrp.web.auth", "version 3 has no authentication", "version = 2"),
+    "auth of another kind": (VRID, VRID + 'auth = { method = "hmac", secret_file = "/s" } #<\n', "vrrp.web.auth.method", "none of: ", "write one of: "),
+    "auth without its file": (VRID, VRID + 'auth = { method = "ah" } #<\n', "vrrp.web.auth.secret_file", "secret_file is missing", "add secret_file"),
+    "IPv6 router without a link-local": ('  "192.0.2.10",', '  "2001:db8::10", #<\n"192.0.2.10",', "vrrp.web.addresses[0]", "a pure IPv6 router needs a link-local first, and 2001:db8::10 is none", "fe80::100/64"),
+    "too many addresses": ('interval = "100ms"\naddresses = [', f"addresses = [ {MANY_VIPS}, #<\n", "vrrp.web.addresses", "256 addresses are advertised, and an advert names 255", "advertise = false"),
+    "group without a name": (VRID, VRID + 'group = "The Edge" #<\n', "vrrp.web.group", '"The Edge" is not a name', "a-z"),
+    "group pulled apart": (*two_routers('vrid = 52\ngroup = "edge"\naddresses = ["192.0.2.20"]\npriority = 90 #<', 'group = "edge"\n'), "vrrp.mail.priority", "vrrp.mail has priority 90 on lb1 and vrrp.web of the same group has 150", "one priority on a node"),
+    "nodes of two versions": ("priority = 100", 'priority = 100\nvrrp.web = { version = 2, interval = "1s" } #<', "nodes.lb2.vrrp.web.version", "version differs from that of lb1", "router's own table"),
+    "nodes with two VRIDs": ("priority = 100", "priority = 100\nvrrp.web = { vrid = 52 } #<", "nodes.lb2.vrrp.web.vrid", "vrid differs from that of lb1: the two would not hear each other", "router's own table"),
+    "two owners": (PRIORITIES, PRIORITIES.replace("150", "255").replace("100", "255 #<"), "nodes.lb2.priority", "lb1 is the owner (priority 255) of vrrp.web", "give one node 255"),
     "vrid missing": (VRID, "", "vrrp.web.vrid", "vrid is missing", "write vrid"),
     "router without interface": ('interface = "front"\n', "", "vrrp.web.interface", "interface is missing", "role"),
     "interval in milliseconds": ('interval = "100ms"', 'interval = "15ms" #<', "vrrp.web.interval", "centiseconds", "multiple of 10ms"),
@@ -418,6 +435,53 @@ def test_secrets_that_others_can_read(tmp_path: Path) -> None:
     key.chmod(0o640)
     path.write_text(f'{PAIR}\n[link]\nkey_file = "{key}"\n')
     assert [found.key for found in refusal(path)] == ["link"]
+
+
+def test_a_secret_of_version_2_that_others_can_read(tmp_path: Path) -> None:
+    """At the router's key and at a node's, each told; one that is closed to others is taken."""
+    secret, path = tmp_path / "vrrp.secret", tmp_path / "director.toml"
+    secret.write_text("secret")
+    secret.chmod(0o644)
+    auth = f'auth = {{ method = "pass", secret_file = "{secret}" }}'
+    own = 'vrrp.web = { auth = { method = "pass", secret_file = "relative" } }'
+    edits = (
+        ('interval = "100ms"', f"version = 2\n{auth}"),
+        ("priority = 100", f"priority = 100\n{own}"),
+    )
+    path.write_text(edited(*edits))
+
+    faults = {found.key: found for found in refusal(path)}
+
+    assert "can be read by others (mode 0644)" in faults["vrrp.web.auth.secret_file"].fault
+    assert faults["vrrp.web.auth.secret_file"].mend == f"chmod 0640 {secret}"
+    assert "from the root" in faults["nodes.lb2.vrrp.web.auth.secret_file"].mend
+
+    secret.chmod(0o640)
+    path.write_text(edited(edits[0]))
+    auth_of = load(path, node="lb1", host="").routers[0].auth
+    assert auth_of == Auth("pass", str(secret))
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    text = PAIR
+    for old, new in edits:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
+def test_both_nodes_need_an_address_for_unicast_over_ipv6() -> None:
+    """Told of each, with the way out for a pair that has IPv4 addresses there."""
+    text = edited(('interval = "100ms"\naddresses = [', 'unicast = true\naddresses = ["fe80::10",'))
+
+    faults = faults_of(text)
+
+    assert [found.key for found in faults if "addresses" in found.key] == [
+        "nodes.lb1.addresses.front",
+        "nodes.lb2.addresses.front",
+    ]
+    assert "sends IPv6 adverts, and 192.0.2.2 is none" in faults[0].fault
+    assert "a role of its own, for the same device" in faults[0].mend
 
 
 def test_nat_without_a_gateway_is_a_warning() -> None:

@@ -11,7 +11,7 @@ from director.model.check import Check, HttpCheck, Pace, TcpCheck
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
-from director.model.vip import Failback, Router, Vip
+from director.model.vip import Auth, Failback, Router, Vip
 from director.policy.pulse import MAXLEN
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
@@ -110,6 +110,83 @@ def test_priority(router: str, node: str, want: int) -> None:
     edits = (("vrid = 51\n", "vrid = 51\n" + router), ("priority = 100", f"priority = 100{node}"))
 
     assert config_of(*edits, node="lb2").routers[0].priority == want
+
+
+def test_version_2() -> None:
+    """Whole seconds, and where the secret is: the secret itself is nowhere in it."""
+    edit = (
+        'interval = "100ms"',
+        'version = 2\nauth = { method = "ah", secret_file = "/etc/director/vrrp.secret" }',
+    )
+
+    (router,) = config_of(edit).routers
+
+    assert (router.version, router.interval, router.lease) == (2, 1.0, 5.0)
+    assert router.auth == Auth("ah", "/etc/director/vrrp.secret")
+    assert router.sealed
+    assert not config_of().routers[0].sealed
+
+
+IPV6 = ("addresses = [\n", 'addresses = [\n"fe80::10/64", "2001:db8::10/64",\n')
+
+
+def test_an_ipv6_router_sends_from_what_its_interface_has() -> None:
+    """Found out at run time; what it advertises are the IPv6 addresses, the others move along."""
+    (router,) = config_of(IPV6).routers
+
+    assert (router.family, router.source, router.peers) == (Family.IPV6, "", ())
+    assert router.advertised == ("fe80::10", "2001:db8::10")
+    assert len(router.vips) == 5
+
+
+@pytest.mark.parametrize("address", ["fe80::2", "2001:db8::2"])
+def test_an_ipv6_router_may_be_told_its_link_local(address: str) -> None:
+    """The node's address of that interface, where it is one; any other cannot be a source."""
+    own = ('front = "192.0.2.2"', f'front = "{address}"')
+
+    (router,) = config_of(IPV6, own).routers
+
+    assert router.source == ("fe80::2" if address == "fe80::2" else "")
+
+
+def test_ipv6_by_unicast_has_a_role_of_its_own() -> None:
+    """Two roles may name one device: its IPv4 addresses and its IPv6 ones."""
+    edits = [
+        ('ha = "eth2"\n', 'ha = "eth2"\nfront6 = "eth0"\n'),
+        ('front = "192.0.2.2"', 'front = "192.0.2.2", front6 = "2001:db8::2"'),
+        ('front = "192.0.2.3"', 'front = "192.0.2.3", front6 = "2001:db8::3"'),
+        ('interface = "front"', 'interface = "front6"\nunicast = true'),
+    ]
+
+    (router,) = config_of(IPV6, *edits).routers
+
+    assert (router.source, router.peers) == ("2001:db8::2", ("2001:db8::3",))
+    assert {vip.interface for vip in router.vips[:2]} == {"eth0"}
+
+
+def test_one_vrid_serves_both_families_of_an_interface() -> None:
+    """They are two virtual routers (RFC 9568 section 5.2.3), and so are their groups' members."""
+    other = """
+[vrrp.web6]
+interface = "front"
+vrid = 51
+addresses = ["fe80::10"]
+group = "edge"
+"""
+    edits = [
+        ("vrid = 51", 'vrid = 51\ngroup = "edge"'),
+        ("[real_servers]", other + "[real_servers]"),
+    ]
+
+    web, web6 = config_of(*edits).routers
+
+    assert (web.vrid, web6.vrid) == (51, 51)
+    assert (web.group, web6.group) == ("edge", "edge")
+
+
+def test_an_owner() -> None:
+    """Priority 255, on one of the nodes."""
+    assert config_of(("priority = 150", "priority = 255")).routers[0].priority == 255
 
 
 LEASES = {

@@ -10,10 +10,21 @@ from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
 from director.model.address import Prefix
 from director.model.vip import Failback, Router, Vip
-from director.vrrp.advert import GROUP, Advert, Heard, Terms
-from director.vrrp.frames import Datagram
+from director.vrrp.advert import (
+    AH_PROTOCOL,
+    GROUP,
+    GROUP_V6,
+    NO_SECRET,
+    PROTOCOL,
+    Advert,
+    Heard,
+    Secret,
+    Terms,
+)
+from director.vrrp.advert_socket import AdvertSocket
+from director.vrrp.frames import Datagram, parse_ipv4
 from director.vrrp.packet import decode, encode
-from director.vrrp.socket import AdvertSocket, Announcer
+from director.vrrp.socket import Announcer
 
 US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 MAC = bytes.fromhex("020000000001")
@@ -48,6 +59,7 @@ class FakeAddresses(Addresses):
         self.refuse: dict[Held, int] = {}
         self.torn = False
         self.mute: int | None = MUTE
+        self.link_locals: dict[int, str] = {}
 
     def close(self) -> None:
         """Nothing to close."""
@@ -73,6 +85,9 @@ class FakeAddresses(Addresses):
             raise Torn("torn")
         return dict(self.there)
 
+    def link_local(self, index: int) -> str:
+        return self.link_locals.get(index, "")
+
     def links(self) -> dict[str, Link]:
         if self.torn:
             raise Torn("torn")
@@ -95,39 +110,49 @@ class FakeAnnouncer(Announcer):
 class FakeSocket(AdvertSocket):
     """What was sent, and what waits; a byte in a pair of sockets wakes who waits for it."""
 
-    def __init__(self, diary: Diary, source: str, peers: Sequence[str]) -> None:
+    def __init__(self, diary: Diary, router: Router, source: str, secret: Secret) -> None:
         self.diary = diary
         self.source = source
         self.sent: list[tuple[str, Advert]] = []
+        self.sequences: list[int] = []
         self.waiting: list[Datagram] = []
         self.code = 0
-        self._destinations = tuple(peers) or (GROUP,)
+        self._terms = Terms(
+            version=router.version,
+            interval=router.interval,
+            peers=(source, *router.peers) if router.peers else (),
+            secret=secret,
+        )
+        self._sealed = router.sealed
         self.socket, self._other = socket.socketpair()
         self.socket.setblocking(False)
+        group = GROUP_V6 if ":" in source else GROUP
+        super().__init__(router.peers or (group,), self.socket, self._other)
 
     def deliver(self, *datagrams: Datagram) -> None:
         """Let these wait."""
         self.waiting += datagrams
         self._other.send(b".")
 
-    def send(self, payload: bytes, destination: str) -> int:
-        sent = Datagram(
+    def send(self, packet: bytes, destination: str) -> int:
+        sent: Datagram | None = Datagram(
             source=self.source,
             destination=destination,
             ttl=255,
-            protocol=112,
-            declared=len(payload),
-            payload=payload,
+            protocol=PROTOCOL,
+            declared=len(packet),
+            payload=packet,
         )
-        heard = decode(sent, Terms(peers=self._peers))
+        if self._sealed:
+            sent = parse_ipv4(packet)
+        assert sent is not None
+        assert sent.protocol == (AH_PROTOCOL if self._sealed else PROTOCOL)
+        heard = decode(sent, self._terms)
         assert isinstance(heard, Heard)
+        self.sequences.append(heard.sequence)
         self.diary.append(f"send {heard.advert.priority}")
         self.sent.append((destination, heard.advert))
         return self.code
-
-    @property
-    def _peers(self) -> tuple[str, ...]:
-        return () if self._destinations == (GROUP,) else (self.source, *self._destinations)
 
     def receive(self) -> Iterator[Datagram]:
         with suppress(BlockingIOError):
@@ -138,22 +163,25 @@ class FakeSocket(AdvertSocket):
 
     def close(self) -> None:
         self.diary.append("close")
-        self.socket.close()
-        self._other.close()
+        super().close()
 
 
 class Sockets:
-    """Opens fake sockets. `refuse` is an errno that the next opening meets."""
+    """Opens fake sockets. `refuse` is an errno that the next opening meets.
+
+    `secret` is what the peer knows: they read what was sent by it.
+    """
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
         self.refuse = 0
+        self.secret = NO_SECRET
         self.opened: list[FakeSocket] = []
 
-    def open(self, _device: str, _index: int, source: str, peers: Sequence[str]) -> AdvertSocket:
+    def open(self, router: Router, _index: int, source: str) -> AdvertSocket:
         if self.refuse:
             raise OSError(self.refuse, "refused")
-        self.opened.append(FakeSocket(self.diary, source, peers))
+        self.opened.append(FakeSocket(self.diary, router, source, self.secret))
         return self.opened[-1]
 
     @property

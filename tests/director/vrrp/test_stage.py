@@ -536,6 +536,55 @@ async def test_an_engine_may_ask_for_a_hand_over_of_one_router(
         engine.die()
 
 
+def grouped(*routers: Router) -> tuple[Router, ...]:
+    return tuple(msgspec.structs.replace(router, group="edge") for router in routers)
+
+
+async def test_a_group_is_handed_over_whole(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Asked for one of its routers, both are handed over, and each ends when its peer is heard.
+    """
+    scene.snapshot(*grouped(FIRST, SECOND))
+    stop = await running()
+    await until(lambda: scene.roles() == ["active", "active"])
+
+    scene.stage.hand_over("mail")
+
+    assert scene.reasons() == ["hands over", "hands over"]
+    scene.sockets.of(US).deliver(datagram(90))
+    scene.sockets.of(US2).deliver(datagram(90, vrid=52))
+    await until(lambda: scene.roles() == ["backup", "backup"], within=0.5)
+    await stop(3.0)
+
+
+async def test_a_fault_of_one_keeps_its_group_from_starting(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    An interface of the second goes: both let go, the first listens and does not take, however
+    silent it is; both are active again once the interface is back. A third is left alone.
+    """
+    web, mail = grouped(FIRST, msgspec.structs.replace(SECOND, interface="eth1"))
+    third = msgspec.structs.replace(FIRST, name="third", vrid=53, source="192.0.2.12")
+    eth1 = msgspec.structs.replace(ETH0, index=3, name="eth1")
+    scene.addresses.found["eth1"] = eth1
+    scene.snapshot(web, mail, third)
+    stop = await running()
+    await until(lambda: scene.roles() == ["active"] * 3)
+
+    del scene.addresses.found["eth1"]
+    await until(lambda: scene.roles() == ["backup", "fault", "active"])
+    await passes(10)
+    assert scene.roles() == ["backup", "fault", "active"]
+    assert scene.reasons()[1] == "there is no interface eth1"
+
+    scene.addresses.found["eth1"] = eth1
+    await until(lambda: scene.roles() == ["active"] * 3)
+    await stop(3.0)
+
+
 async def test_what_is_refused_and_late_is_summed_up(
     scene: Scene, running: Any, autojump_clock: Any
 ) -> None:
