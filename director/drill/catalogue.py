@@ -7,7 +7,7 @@ import msgspec
 
 from director.drill import steps
 from director.drill.host import run_folder
-from director.drill.machines import find_kernel
+from director.drill.machines import need_engine
 from director.drill.report import Display, summary
 from director.drill.stage import BUSY_EVERY, HELD, SLOW_EVERY, Result, Stage, set_stage
 from director.errors import DirectorError, Exit, Fault
@@ -43,7 +43,7 @@ def run(names: Sequence[str]) -> int:
     if unknown:
         fault = f"there is no drill {', '.join(unknown)}"
         raise DirectorError(Exit.USAGE, Fault(fault=fault, mend=f"one of: {', '.join(DRILLS)}"))
-    find_kernel()
+    need_engine("uml")
     began = time.monotonic()
     print("starting two directors, a client and real servers, each with a network of its own")
     with run_folder() as folder, set_stage(folder) as stage:

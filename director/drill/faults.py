@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from director.drill.machines import Machine
+from director.drill.engines import Wire
+from director.drill.machines import Clock, Machine
 from director.drill.places import Job
 from director.drill.topology import Lab
 
@@ -27,15 +28,30 @@ def boot_again(machine: Machine) -> float:
     return time.monotonic()
 
 
-def pause(machine: Machine) -> float:
-    """Its time stands still, as a virtual machine's does when its host is busy."""
-    machine.pause()
+def pause(machine: Machine, clock: Clock = "goes on") -> float:
+    """Nothing in it runs, as when a virtual machine's host is busy.
+
+    Its clock may stand still, too, as when it is migrated (QEMU alone).
+    """
+    machine.pause(clock)
     return time.monotonic()
 
 
 def resume(machine: Machine) -> float:
-    """It goes on, and finds that its clock has jumped."""
+    """It goes on, and finds that its clock has jumped, if that went on."""
     machine.resume()
+    return time.monotonic()
+
+
+def unplug(machine: Machine, network: str) -> float:
+    """Pull out a director's cable: its card loses its carrier (QEMU alone)."""
+    machine.set_carrier(_wire(machine, network), on=False)
+    return time.monotonic()
+
+
+def plug_in(machine: Machine, network: str) -> float:
+    """Undo `unplug`."""
+    machine.set_carrier(_wire(machine, network), on=True)
     return time.monotonic()
 
 
@@ -82,3 +98,7 @@ def unhang(job: Job) -> float:
     """Undo `hang`."""
     job.signal(signal.SIGCONT, group=True)
     return time.monotonic()
+
+
+def _wire(machine: Machine, network: str) -> Wire:
+    return next(one for one in machine.spec.wires if one.tap == f"{machine.name}-{network}")
