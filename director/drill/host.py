@@ -26,6 +26,7 @@ TOOLS = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
+    "nft": "nftables",
     "taskset": "util-linux",
     "prlimit": "util-linux",
     "sysctl": "procps",

@@ -17,7 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from director.drill import kernel as kernels
+from director.drill import debian
 from director.drill.engines import GUEST, Engine, Wire, need_root
 from director.drill.places import DrillError
 from director.errors import SystemLacks
@@ -46,8 +46,8 @@ class Qemu(Engine):
 
     def start(self, line: socket.socket) -> None:
         need_qemu()
-        kernel = kernels.find_kernel()
-        first = kernels.initramfs(kernel, self.folder)
+        kernel = debian.find_kernel()
+        first = debian.initramfs(kernel, self.folder)
         ours, theirs = socket.socketpair()
         self._monitor = Monitor(ours, self.spec.name)
         with theirs:
@@ -84,7 +84,7 @@ class Qemu(Engine):
             raise DrillError(f"{self.spec.name} has no power", "boot it")
         self._monitor.do(command, **arguments)
 
-    def _argv(self, kernel: kernels.Kernel, first: Path, line: int, monitor: int) -> list[str]:
+    def _argv(self, kernel: debian.Kernel, first: Path, line: int, monitor: int) -> list[str]:
         spec = self.spec
         # Two slots are the line's and the trees'; each may be told by its number.
         cards = [
@@ -102,7 +102,7 @@ class Qemu(Engine):
             for word in (*("-virtfs", f"local,path={path},mount_tag={tag},{NINE_P}{rights}"),)
         ]
         guest = ["qemu", spec.name, str(self.folder), str(kernel.modules), str(Path.cwd())]
-        words = [f"rdinit={kernels.interpreter()}", "--", "-I", "-S", str(GUEST), *guest]
+        words = [f"rdinit={debian.interpreter()}", "--", "-I", "-S", str(GUEST), *guest]
         return [
             *(QEMU, *HARDWARE, "-accel", accelerator(kernel), "-m", f"{max(spec.memory, MEMORY)}"),
             *("-kernel", str(kernel.image), "-initrd", str(first), "-append"),
@@ -171,7 +171,7 @@ def need_qemu() -> None:
         )
 
 
-def accelerator(kernel: kernels.Kernel) -> str:
+def accelerator(kernel: debian.Kernel) -> str:
     """ "kvm" where it boots this kernel, else "tcg". Tried once for each boot of the host."""
     host = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     known = kernel.image.parent / f"accelerator-{host}"
@@ -180,7 +180,7 @@ def accelerator(kernel: kernels.Kernel) -> str:
     return known.read_text()
 
 
-def _kvm_boots(kernel: kernels.Kernel) -> bool:
+def _kvm_boots(kernel: debian.Kernel) -> bool:
     """Without a root file system a kernel ends by a panic, which `-no-reboot` makes an exit."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False

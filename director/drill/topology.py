@@ -76,6 +76,11 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def slower(self) -> float:
+        """By what to multiply how long things may take in a director."""
+        return max((machine.slower for machine in self.machines.values()), default=1.0)
+
     def port(self, member: str, network: str) -> Port:
         """Where that member's cable is plugged in."""
         return self._ports[member, network]

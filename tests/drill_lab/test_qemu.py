@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from director.drill import faults, kernel, qemu
+from director.drill import debian, faults, qemu
+from director.drill.debian import unpacked
 from director.drill.engines import MachineSpec
 from director.drill.host import run_folder
-from director.drill.kernel import unpacked
 from director.drill.machines import Clock, Machine
 from director.drill.places import DrillError, eventually
 from director.drill.spec import LabSpec, Member
@@ -101,10 +101,10 @@ def test_a_wire_without_carrier_is_seen_to_be_down(lab: Lab, machine: Machine) -
     """A cable that is pulled out shows inside, unlike a silent cut; put back, it works again."""
     assert pings(lab)
 
-    faults.unplug(machine, "front")
+    faults.unplug(lab, "lb1", "front")
     eventually(lambda: "NO-CARRIER" in flags(machine), 5.0, "loss of carrier")
     assert not pings(lab)
-    faults.plug_in(machine, "front")
+    faults.plug_in(lab, "lb1", "front")
 
     eventually(lambda: "LOWER_UP" in flags(machine), 5.0, "carrier")
     eventually(lambda: pings(lab), 5.0, "an answer")
@@ -170,11 +170,11 @@ def test_a_kernel_that_cannot_be_had_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A package that apt does not know leaves nothing in the cache, and its mend."""
-    monkeypatch.setattr(kernel, "CACHE", tmp_path)
-    monkeypatch.setattr(kernel, "PACKAGE", "linux-image-of-nobody")
+    monkeypatch.setattr(debian, "CACHE", tmp_path)
+    monkeypatch.setattr(debian, "PACKAGE", "linux-image-of-nobody")
 
     with pytest.raises(SystemLacks) as caught:
-        kernel.find_kernel()
+        debian.find_kernel()
 
     assert "apt-get update" in caught.value.faults[0].mend
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from director.drill import faults, steps
+from director.drill import doubles, faults, steps
 from director.drill.clients import Requests
 from director.drill.stage import VIP, Stage
 
@@ -71,6 +71,26 @@ def test_a_power_cut_keeps_mature_connections(stage: Stage) -> None:
     assert cut.faults == ()
     assert cut.kept == cut.held == 20
     assert returns.faults == ()
+
+
+def test_a_director_that_stood_still_does_not_come_back_as_active(stage: Stage) -> None:
+    """
+    SIGSTOP for 2 s: the peer takes over in time; after SIGCONT it yields unasked, so that the VIP is
+    never answered for twice.
+    """
+    result = doubles.pause_active(stage)
+
+    print(result.notes)
+    assert result.faults == ()
+
+
+@pytest.mark.full
+def test_a_one_way_split_ends_with_the_next_advert(stage: Stage) -> None:
+    """Both answer while the backup is deaf; it yields to the first advert that it hears."""
+    result = doubles.one_way_split(stage)
+
+    print(result.notes)
+    assert result.faults == ()
 
 
 def test_nat_answers_through_the_director(stage: Stage) -> None:
