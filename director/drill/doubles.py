@@ -11,8 +11,16 @@ from director.drill.clients import Kept
 from director.drill.machines import Clock
 from director.drill.pair import Node
 from director.drill.places import DrillError
-from director.drill.stage import SETTLED_WITHIN, VIP, Result, Stage
-from director.drill.steps import SLACK, TAKEOVER_WITHIN, WINDOW, result_of
+from director.drill.stage import (
+    BUSY_EVERY,
+    HELD,
+    SETTLED_WITHIN,
+    SLOW_EVERY,
+    VIP,
+    Result,
+    Stage,
+)
+from director.drill.steps import MATURE, SLACK, TAKEOVER_WITHIN, WINDOW, result_of, sum_kept
 from director.drill.topology import mac_of
 from director.drill.witness import Witness
 
@@ -46,6 +54,8 @@ def pause_active(stage: Stage, clock: Clock = "goes on") -> Result:
     node = stage.active()
     peer = stage.other(node)
     machine = stage.lab.machines[node.name]
+    mature = [stage.hold(HELD, BUSY_EVERY), stage.hold(HELD, SLOW_EVERY)]
+    stage.go_on(MATURE)
     witness = Witness(stage.client, VIP)
     began = faults.pause(machine, clock)
     took_over = _first_answer(stage, witness, peer, began)
@@ -54,7 +64,11 @@ def pause_active(stage: Stage, clock: Clock = "goes on") -> Result:
     stage.go_on(AFTER)
     double = _double(stage, witness, resumed, resumed + AFTER)
     witness.stop()
+    held = sum_kept([group.kept(resumed, 12.0) for group in mature])
+    for group in mature:
+        group.stop()
     wrong = _late("the peer answers", took_over - began, TAKEOVER_WITHIN * stage.lab.slower)
+    wrong += [f"lost a connection of {one.age:.1f} s: {one.why}" for one in held.lost]
     # By its clock it has overslept and yields unasked. Else it has to hear the peer, which yields
     # itself if it is the weaker: one interval is as good as it gets.
     if clock == "goes on" and double.loser != node.name:
@@ -69,7 +83,7 @@ def pause_active(stage: Stage, clock: Clock = "goes on") -> Result:
     if after.gap_ms > WINDOW * 1000 / 2:
         wrong.append(f"{after.gap_ms:.0f} ms without an answer after the pause")
     stage.settle()
-    return result_of(stage, "pause", began, notes=notes, wrong=wrong, held=Kept(0, ()), tally=tally)
+    return result_of(stage, "pause", began, notes=notes, wrong=wrong, held=held, tally=tally)
 
 
 def freeze_active(stage: Stage) -> Result:

@@ -96,7 +96,7 @@ def power_cut(stage: Stage) -> Result:
     stage.wait_for(f"{peer.name} is active", peer.is_active, 10.0)
     stage.go_on(WINDOW)
     tally = stage.window(began)
-    held = _sum([group.kept(began + tally.gap_ms / 1000, 12.0) for group in mature])
+    held = sum_kept([group.kept(began + tally.gap_ms / 1000, 12.0) for group in mature])
     young_held = young.kept(began + tally.gap_ms / 1000, 12.0)
     wrong = []
     if tally.gap_ms > TAKEOVER_WITHIN * 1000:
@@ -172,14 +172,15 @@ def _weights(stage: Stage, real_server: str) -> set[int | None]:
 
 def _kept(stage: Stage, since: float, but_for: str) -> Kept:
     """The connections held all the time, but for those to a server that was killed."""
-    return _sum([_without(group.kept(since, 12.0), but_for) for group in stage.held])
+    return sum_kept([_without(group.kept(since, 12.0), but_for) for group in stage.held])
 
 
 def _without(kept: Kept, server: str) -> Kept:
     return Kept(kept.alive, tuple(one for one in kept.lost if one.server != server))
 
 
-def _sum(groups: list[Kept]) -> Kept:
+def sum_kept(groups: list[Kept]) -> Kept:
+    """As one."""
     return Kept(
         sum(group.alive for group in groups), tuple(one for group in groups for one in group.lost)
     )

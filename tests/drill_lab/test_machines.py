@@ -223,6 +223,19 @@ def test_nothing_survives_the_run(folder: Path, number: signal.Signals) -> None:
     eventually(lambda: all(map(gone, pids)), 5.0, "the end of all processes")
     assert bool(list(base.iterdir())) == (number == signal.SIGKILL)
     assert run.returncode in {-number, 128 + number}
+    with run_folder(base) as next_one:
+        assert list(base.iterdir()) == [next_one]
+
+
+def test_a_run_leaves_the_folders_of_the_living_alone(folder: Path) -> None:
+    """Two runs side by side have a folder each, and each takes only its own away."""
+    base = folder / "side"
+
+    with run_folder(base) as one:
+        with run_folder(base) as other:
+            assert sorted(base.iterdir()) == sorted([one, other])
+        assert list(base.iterdir()) == [one]
+    assert list(base.iterdir()) == []
 
 
 @pytest.mark.drill

@@ -133,15 +133,30 @@ def test_a_killed_director_loses_its_vip_by_itself(stage: Stage) -> None:
     node = stage.active()
     peer = stage.other(node)
 
-    faults.kill(node.up)
-    for name in ("vrrp", "engine", "checks"):
-        node.place.run(["kill", "-KILL", str(stage.pid_of(node, name))])
+    # Stopped first, for the others would end in order when the supervisor dies.
+    pids = [str(stage.pid_of(node, name)) for name in ("vrrp", "engine", "checks")]
+    node.place.run(["kill", "-STOP", str(node.up.pid), *pids])
+    node.place.run(["kill", "-KILL", str(node.up.pid), *pids])
     stage.wait_for("the peer is active", peer.is_active, 5.0)
     assert VIP in node.place.run(["ip", "-br", "addr"]).stdout
     stage.wait_for(
         "the lease ends", lambda: VIP not in node.place.run(["ip", "-br", "addr"]).stdout, 3.0
     )
     node.start()
+
+
+def test_a_killed_supervisor_takes_its_processes_along(stage: Stage) -> None:
+    """SIGKILL of `director up` alone: the others end in order, no orphan is left to hold the VIP."""
+    node = stage.active()
+    peer = stage.other(node)
+
+    faults.kill(node.up)
+    stage.wait_for("the peer is active", peer.is_active, 5.0)
+    stage.wait_for("no process is left", lambda: stage.sizes(node) == {}, 15.0)
+    node.start()
+    stage.settle()
+
+    assert peer.is_active()
 
 
 def test_status_says_what_is_there(stage: Stage) -> None:
