@@ -7,8 +7,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 # What a test machine is made of, and what plays in it.
-DEBIAN_PACKAGES := iproute2 iputils-ping ipvsadm kmod nftables nginx-light procps python3 python3-venv systemd \
-	user-mode-linux util-linux
+DEBIAN_PACKAGES := iproute2 iputils-ping ipvsadm kmod nftables nginx-light procps python3 \
+	python3-venv systemd user-mode-linux util-linux
+
+# `make test-all` boots a distribution's kernel, too, which it unpacks below .build.
+FULL_PACKAGES := qemu-system-x86
 
 # What is measured beside us. `make test-all` wants it too: pairs of which one node is keepalived.
 BENCH_PACKAGES := keepalived
@@ -29,6 +32,7 @@ test: $(VENV)/ready lint
 	$(RUN) -m pytest -m "not full"
 
 test-all: $(VENV)/ready bench-ready lint
+	@SETUP=$(SETUP) PYTHON=$(PYTHON) VENV=$(VENV) sh tests/set-up $(FULL_PACKAGES)
 	$(RUN) -m pytest
 
 soak: $(VENV)/ready

@@ -56,8 +56,9 @@ def run_inside(
     config: pytest.Config, ids: list[str]
 ) -> Iterator[tuple[str, list[pytest.TestReport]]]:
     """Run these in a test machine; their reports by id, and under "" what went wrong as a whole."""
+    from director.drill.engines import MachineSpec
     from director.drill.host import run_folder
-    from director.drill.machines import Machine, MachineSpec
+    from director.drill.machines import Machine
     from director.errors import DirectorError
 
     try:

@@ -3,6 +3,9 @@
 # It does as little as can be, since it must not fail: starts children, starts one again that
 # died, and at SIGTERM stops vrrp first, so that the VIPs are handed over while everything else
 # still works.
+# SIGKILL of it is a SIGTERM for the children (PR_SET_PDEATHSIG): without it nobody would start them
+# again, so that half a director could be left; they end in order and the peer takes over.
+#
 # A child that says that a restart would fail the same way (64, 77, 78) ends the whole.
 """Start all processes in the foreground and keep them running."""
 
@@ -22,6 +25,8 @@ from director.log import start_logging
 BACK_OFF_FIRST, BACK_OFF_MAX = 0.1, 10.0
 LIVED_WELL = 30.0  # seconds after which a death is a new one, not the same again
 STOP_WITHIN = 10.0
+# setpriv(1) is exec'd over, and what it set stays. A preexec_fn would make each start a fork.
+ENDING_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 HOPELESS = (Exit.USAGE, Exit.RIGHTS, Exit.CONFIG)
 
 log = logging.getLogger("director.up")
@@ -42,7 +47,7 @@ class Child:
         """Start it; what cannot be started now (no memory, no process to spare) is tried again."""
         self._started = time.monotonic()
         try:
-            self.process = subprocess.Popen(self._argv, start_new_session=True)
+            self.process = subprocess.Popen([*ENDING_WITH_US, *self._argv], start_new_session=True)
         except OSError as error:
             log.error("%s cannot be started: %s", self.name, error.strerror)  # noqa: TRY400
             self._back_off = min(BACK_OFF_MAX, max(BACK_OFF_FIRST, 2 * self._back_off))

@@ -1,13 +1,16 @@
 """The drills that there are, and how they are played."""
 
+import itertools
 import time
 from collections.abc import Sequence
 
 import msgspec
 
 from director.drill import steps
+from director.drill.doubles import freeze_active, one_way_split, pause_active
+from director.drill.engines import EngineName
 from director.drill.host import run_folder
-from director.drill.machines import find_kernel
+from director.drill.machines import need_engine
 from director.drill.report import Display, summary
 from director.drill.stage import BUSY_EVERY, HELD, SLOW_EVERY, Result, Stage, set_stage
 from director.errors import DirectorError, Exit, Fault
@@ -18,6 +21,7 @@ class Drill(msgspec.Struct, frozen=True):
 
     text: str
     steps: tuple[steps.Step, ...]
+    engine: EngineName = "uml"
 
 
 DRILLS = {
@@ -32,6 +36,11 @@ DRILLS = {
         "the active director loses its power and comes back",
         (steps.power_cut, steps.power_returns),
     ),
+    "pause": Drill("the active director's machine stands still for a while", (pause_active,)),
+    "freeze": Drill(
+        "the same, and its clock stands still with it (QEMU)", (freeze_active,), engine="qemu"
+    ),
+    "split": Drill("the backup does not hear the active director", (one_way_split,)),
     "stop": Drill("the active director is stopped, and started again", (steps.clean_stop,)),
 }
 DEMO = ("steady", "real-server", "quiesce", "hand-over", "power")
@@ -43,17 +52,25 @@ def run(names: Sequence[str]) -> int:
     if unknown:
         fault = f"there is no drill {', '.join(unknown)}"
         raise DirectorError(Exit.USAGE, Fault(fault=fault, mend=f"one of: {', '.join(DRILLS)}"))
-    find_kernel()
     began = time.monotonic()
-    print("starting two directors, a client and real servers, each with a network of its own")
-    with run_folder() as folder, set_stage(folder) as stage:
-        print(f"ready after {time.monotonic() - began:.1f} s")
-        stage.held = [stage.hold(HELD, BUSY_EVERY), stage.hold(HELD, SLOW_EVERY)]
-        results = _play(stage, names or DEMO)
+    results = []
+    for engine, some in itertools.groupby(names or DEMO, lambda name: DRILLS[name].engine):
+        results += _play_on(engine, list(some))
     failed = [one.name for one in results if one.faults]
     verdict = f"FAILED: {', '.join(failed)}" if failed else "every step did what it should"
     print(f"\n{summary(results)}\n\n{verdict}; {time.monotonic() - began:.0f} s in all")
     return Exit.NO if failed else Exit.DONE
+
+
+def _play_on(engine: EngineName, names: Sequence[str]) -> list[Result]:
+    """On a stage of their own."""
+    need_engine(engine)
+    began = time.monotonic()
+    print("starting two directors, a client and real servers, each with a network of its own")
+    with run_folder() as folder, set_stage(folder, engine=engine) as stage:
+        print(f"ready after {time.monotonic() - began:.1f} s")
+        stage.held = [stage.hold(HELD, BUSY_EVERY), stage.hold(HELD, SLOW_EVERY)]
+        return _play(stage, names)
 
 
 def _play(stage: Stage, names: Sequence[str]) -> list[Result]:

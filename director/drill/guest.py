@@ -1,9 +1,10 @@
-# PID 1 of a test machine. Runs inside the User-Mode Linux kernel with `python -I -S`, so it knows
-# the standard library alone and nothing of this project.
+# PID 1 of a test machine. Runs inside its kernel with `python -I -S`, so it knows the standard
+# library alone and nothing of this project.
 #
-# It makes the host's own file system (hostfs, read-only) writable through an overlay in memory, so
-# that a test may write /etc or /var without touching the host; mounts the shared folder read-write;
-# loads modules; and then does what the host says over a serial line, one JSON object a line. An
+# It makes the host's own file system (read-only: UML's hostfs is its root, QEMU's 9p is mounted)
+# writable through an overlay in memory, so that a test may write /etc or /var without touching the
+# host; mounts the shared folder read-write; loads modules; and then does what the host says over a
+# serial line, one JSON object a line. An
 # order has an `id` and what to `do`; the answer has that `id`, and an `error` when it failed. The
 # news that a process ended (`exit`) bears the id of the order that started it.
 """PID 1 inside a test machine."""
@@ -24,12 +25,18 @@ from pathlib import Path
 LIBC = ctypes.CDLL(None, use_errno=True)
 MS_BIND, MS_REC, MS_SHARED = 1 << 12, 1 << 14, 1 << 20
 SYS_FINIT_MODULE = 313  # x86_64, the only one that UML is packaged for
+MS_RDONLY = 1
 POWER_OFF = 0x4321FEDC  # reboot(2): `reboot -f -p` loops under UML
-SERIAL = "/dev/ttyS0"
 ROOT = "/mnt/root"
+UPPER = "upperdir=/mnt/upper,workdir=/mnt/work"
+HOST = "/host"
+# The host's tree is read-only, so what was read of it once need not be asked for again.
+NINE_P = "trans=virtio,version=9p2000.L,msize=262144"
 
 # Beside every IPVS scheduler. The rest loads on demand through the kernel's own modprobe.
 MODULES = (
+    "crc32c_generic",
+    "virtio_net",
     "overlay",
     "ipv6",
     "af_packet",
@@ -77,12 +84,41 @@ def load_module(path: Path) -> None:
     os.close(descriptor)
 
 
-def build_root(shared: str, modules: Path) -> None:
+class Hardware:
+    """How User-Mode Linux leads to the host: its root is the host's tree."""
+
+    serial = "/dev/ttyS0"
+    lower = "/"
+
+    def find_host(self) -> None:
+        """Make `lower` the host's tree."""
+
+    def mount_shared(self, shared: str) -> None:
+        """At the same path as outside, so that a file name means one thing."""
+        mount("none", f"{ROOT}{shared}", "hostfs", 0, shared)
+
+
+class Emulated(Hardware):
+    """How QEMU does: we are in an initramfs, which has the modules that lead there."""
+
+    serial = "/dev/vport0p1"
+    lower = HOST
+
+    def find_host(self) -> None:
+        for path in sorted(Path("/modules").iterdir()):
+            load_module(path)
+        mount("host", HOST, "9p", MS_RDONLY, f"{NINE_P},cache=loose")
+
+    def mount_shared(self, shared: str) -> None:
+        mount("shared", f"{ROOT}{shared}", "9p", 0, f"{NINE_P},cache=none")
+
+
+def build_root(hardware: Hardware, shared: str, modules: Path) -> None:
     """An overlay in memory over the host's tree, with its own /run, /dev and module folder."""
     mount("tmpfs", "/mnt", "tmpfs")
     for name in ("upper", "work", "root"):
         Path("/mnt", name).mkdir()
-    mount("overlay", ROOT, "overlay", 0, "lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work")
+    mount("overlay", ROOT, "overlay", 0, f"lowerdir={hardware.lower},{UPPER}")
     mount("proc", f"{ROOT}/proc", "proc")
     mount("sysfs", f"{ROOT}/sys", "sysfs")
     mount("devtmpfs", f"{ROOT}/dev", "devtmpfs")
@@ -90,8 +126,7 @@ def build_root(shared: str, modules: Path) -> None:
     for name, kind, data in (("pts", "devpts", "mode=620,ptmxmode=666"), ("shm", "tmpfs", "")):
         Path(f"{ROOT}/dev", name).mkdir(exist_ok=True)
         mount(kind, f"{ROOT}/dev/{name}", kind, 0, data)
-    # The same path inside and outside, so that a file name means one thing.
-    mount("none", f"{ROOT}{shared}", "hostfs", 0, shared)
+    hardware.mount_shared(shared)
     Path(f"{ROOT}/lib/modules/{os.uname().release}").mkdir(parents=True, exist_ok=True)
     mount(str(modules), f"{ROOT}/lib/modules/{os.uname().release}", "none", MS_BIND)
     os.chroot(ROOT)
@@ -102,9 +137,10 @@ def build_root(shared: str, modules: Path) -> None:
 class Serial:
     """The line to the host: JSON objects, one a line."""
 
-    def __init__(self) -> None:
-        self.descriptor = os.open(SERIAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-        tty.setraw(self.descriptor, termios.TCSANOW)
+    def __init__(self, device: str) -> None:
+        self.descriptor = os.open(device, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        if os.isatty(self.descriptor):
+            tty.setraw(self.descriptor, termios.TCSANOW)
         self._pending = b""
 
     def say(self, **words: object) -> None:
@@ -233,14 +269,17 @@ def serve(serial: Serial) -> None:
 
 
 def main() -> None:
-    """Arguments: host name, shared folder, module folder, working directory."""
-    name, shared, modules, work = sys.argv[1:5]
+    """Arguments: engine, host name, shared folder, module folder, working directory."""
+    engine, name, shared, modules, work = sys.argv[1:6]
     mount("proc", "/proc", "proc")
-    load_modules(Path(modules))
-    build_root(shared, Path(modules))
+    hardware = Emulated() if engine == "qemu" else Hardware()
+    hardware.find_host()
+    folder = Path(f"{hardware.lower}{modules}")
+    load_modules(folder)
+    build_root(hardware, shared, folder)
     socket.sethostname(name)
     os.chdir(work)
-    serve(Serial())
+    serve(Serial(hardware.serial))
 
 
 if __name__ == "__main__":

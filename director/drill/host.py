@@ -5,6 +5,7 @@
 """The run's folder, processes of the host, and anonymous network namespaces."""
 
 import contextlib
+import fcntl
 import os
 import select
 import shutil
@@ -19,13 +20,15 @@ from typing import NoReturn, Self
 from director.drill.places import RUN_WITHIN, SEARCH_PATH, DrillError, Job, Place
 from director.errors import SystemLacks
 
-# A socket's path has 108 bytes, and UML puts `NAME.uml/mconsole` below the folder.
-FOLDER_MAX = 75
+# A socket's path has 108 bytes, and UML puts `NAME.uml/mconsole` below the run's folder, which has
+# 9 bytes more than this.
+BASE_MAX = 66
 TOOLS = {
     "ip": "iproute2",
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
+    "nft": "nftables",
     "taskset": "util-linux",
     "prlimit": "util-linux",
     "sysctl": "procps",
@@ -33,26 +36,52 @@ TOOLS = {
 
 
 @contextlib.contextmanager
-def run_folder(base: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
+def run_folder(base: Path | None = None) -> Iterator[Path]:
     """A private folder for one run, below `base` (.build/drill here); removed at the end.
 
-    SIGTERM is turned into SystemExit meanwhile, so that whatever is open is cleaned up.
+    SIGTERM is turned into SystemExit meanwhile, so that whatever is open is cleaned up. Folders of
+    runs that were killed go at the next start.
     """
     base = (base or Path(".build", "drill")).absolute()
     base.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="", dir=base))
-    if len(str(folder)) > FOLDER_MAX:
-        folder.rmdir()
+    if len(str(base)) > BASE_MAX:
         raise SystemLacks(
             f"{base} is too long for the sockets that a test machine puts there",
-            mend=f"give a folder for the runs whose path has at most {FOLDER_MAX - 9} bytes",
+            mend=f"give a folder for the runs whose path has at most {BASE_MAX} bytes",
         )
+    folder, claim = _claimed_folder(base)
     with terminating():
         try:
             yield folder
         finally:
-            if not keep:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(claim)
+
+
+def _claimed_folder(base: Path) -> tuple[Path, int]:
+    """A new folder and the descriptor that claims it. Folders that nobody claims are removed.
+
+    A claim is a lock on the folder itself: it ends with its owner, however that ends.
+    """
+    with _locked(base):  # else another's folder could be taken for a dead one before it is claimed
+        for old in base.iterdir():
+            if old.is_dir():
+                with contextlib.suppress(BlockingIOError), _locked(old, fcntl.LOCK_NB):
+                    shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="", dir=base))
+        claim = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(claim, fcntl.LOCK_EX)
+    return folder, claim
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`python -m director.drill.one [--] CMD…`: boot one test machine and run a command in it.
+"""`python -m director.drill.one [--qemu] [--] CMD…`: boot a test machine and run a command in it.
 
 The command runs in the current directory, its output comes out here, and so does its status.
 """
@@ -9,17 +9,19 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from director.drill.engines import EngineName, MachineSpec
 from director.drill.host import run_folder
-from director.drill.machines import Machine, MachineSpec
+from director.drill.machines import Machine
 from director.drill.places import Job
 from director.errors import DirectorError
 
 COPY_EVERY = 0.05
 
 
-def run_in_machine(argv: list[str], out: TextIO) -> int:
+def run_in_machine(argv: list[str], out: TextIO, engine: EngineName = "uml") -> int:
     """The command's exit status; both its outputs go to `out` while it runs."""
-    with run_folder() as folder, Machine(MachineSpec(name="one"), folder) as machine:
+    spec = MachineSpec(name="one", engine=engine)
+    with run_folder() as folder, Machine(spec, folder) as machine:
         machine.boot()
         machine.wait()
         job = machine.start(argv, name=Path(argv[0]).name)
@@ -43,11 +45,14 @@ def _copy_until_end(job: Job, out: TextIO) -> int:
 def main() -> int:
     """For the command line."""
     argv = sys.argv[1:]
+    engine: EngineName = "uml"
+    if argv[:1] == ["--qemu"]:
+        engine, argv = "qemu", argv[1:]
     argv = argv[1:] if argv[:1] == ["--"] else argv
     if not argv:
         sys.exit(__doc__)
     try:
-        return run_in_machine(argv, sys.stdout)
+        return run_in_machine(argv, sys.stdout, engine)
     except DirectorError as error:
         for fault in error.faults:
             print(f"director: {fault}\n  mend: {fault.mend}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """A director pair that runs this project on a lab's machines."""
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -91,11 +92,18 @@ class Node:
         return found.weight.kernel if found else None
 
 
+def slow_config(slower: float) -> str:
+    """CONFIG for machines in which everything takes that much longer."""
+    return re.sub(
+        r'"(\d+)ms"', lambda found: f'"{round(int(found[1]) * slower)}ms"', CONFIG.read_text()
+    )
+
+
 class Pair:
     """Both directors of a lab."""
 
     def __init__(self, lab: Lab, config: str | None = None) -> None:
-        text = config if config is not None else CONFIG.read_text()
+        text = config if config is not None else slow_config(lab.slower)
         self.nodes = {
             director.name: Node(lab.machines[director.name], text)
             for director in lab.spec.directors

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from director.drill.clients import HeldConnections, Requests, Tally
+from director.drill.engines import EngineName
 from director.drill.pair import Node, Pair
 from director.drill.places import eventually
 from director.drill.servers import RealServer, hold_vip, start_servers
@@ -18,6 +19,7 @@ VIP = "192.0.2.10"
 ECHO_PORT = 7000
 BUSY_EVERY, SLOW_EVERY = 0.01, 5.0
 HELD = 10
+ADVERTS = 0.1  # of pair.toml, in machines as fast as ours
 SETTLED_WITHIN = 40.0
 
 
@@ -48,6 +50,11 @@ class Stage:
         self.step = ""
         self.on_tick: Callable[[], None] = lambda: None
 
+    @property
+    def adverts(self) -> float:
+        """Seconds from one advert to the next."""
+        return ADVERTS * self.lab.slower
+
     def hold(self, count: int, every: float) -> HeldConnections:
         """Open connections that stay."""
         held = HeldConnections(self.client, VIP, ECHO_PORT, count=count, every=every)
@@ -76,7 +83,8 @@ class Stage:
 
     def settle(self) -> None:
         """Until one director is active and both know and program everything."""
-        self.wait_for("both directors settled", self.pair.settled, SETTLED_WITHIN)
+        within = SETTLED_WITHIN * self.lab.slower
+        self.wait_for("both directors settled", self.pair.settled, within)
 
     def pid_of(self, node: Node, role: str) -> int | None:
         """The pid of one of a director's processes; None when there is none."""
@@ -115,14 +123,16 @@ class Stage:
 
 
 @contextmanager
-def set_stage(folder: Path, config: str | None = None) -> Iterator[Stage]:
+def set_stage(
+    folder: Path, config: str | None = None, *, engine: EngineName = "uml"
+) -> Iterator[Stage]:
     """Network, real servers, both directors and a steady client; settled when it is yielded."""
-    with Lab(pair_spec(), folder) as lab:
+    with Lab(pair_spec(), folder, engine=engine) as lab:
         places = [lab[name] for name in ("web1", "web2", "web3", "app1")]
         pair = Pair(lab, config)
         pair.start()
         servers = start_servers(places)
         for name in ("web1", "web2", "web3"):
             hold_vip(lab[name], VIP)
-        eventually(pair.settled, SETTLED_WITHIN, "both directors settled")
+        eventually(pair.settled, SETTLED_WITHIN * lab.slower, "both directors settled")
         yield Stage(lab, servers, pair)

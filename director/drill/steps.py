@@ -9,10 +9,10 @@ from collections.abc import Callable
 from director.drill import faults
 from director.drill.clients import Kept, Tally
 from director.drill.pair import Node
-from director.drill.stage import ECHO_PORT, HELD, SETTLED_WITHIN, Result, Stage
+from director.drill.stage import ADVERTS, ECHO_PORT, HELD, SETTLED_WITHIN, Result, Stage
 
 INTERVAL, TIMEOUT, FALL = 0.5, 0.3, 2  # of the checks in pair.toml
-ADVERTS, WEAKER = 0.1, 100  # the interval of pair.toml, and the priority of who takes over
+WEAKER = 100  # the priority of who takes over, in pair.toml
 SLACK = 0.1
 LOOKS = 0.2  # how old what we see of a director may be: it is asked every 0.1 s
 TAKEOVER_WITHIN = 3 * ADVERTS + (256 - WEAKER) * ADVERTS / 256 + SLACK
@@ -30,7 +30,7 @@ def steady(stage: Stage) -> Result:
     """Nothing happens."""
     began = time.monotonic()
     stage.go_on(WINDOW)
-    return _result(stage, "steady", began, may_lose=False)
+    return result_of(stage, "steady", began, may_lose=False)
 
 
 def real_server_dies(stage: Stage) -> Result:
@@ -51,7 +51,7 @@ def real_server_dies(stage: Stage) -> Result:
         wrong.append(f"after weight 0: {after.failed} failed, {after.servers}")
     note = f"weight 0 after {within:.2f} s (limit {limit:.2f} s)"
     held = _kept(stage, began, but_for="web1")
-    return _result(stage, "real server dies", began, notes=(note,), wrong=wrong, held=held)
+    return result_of(stage, "real server dies", began, notes=(note,), wrong=wrong, held=held)
 
 
 def real_server_returns(stage: Stage) -> Result:
@@ -66,7 +66,7 @@ def real_server_returns(stage: Stage) -> Result:
     wrong = [] if got else ["no request went to web1 again"]
     note = f"weight 100 after {within:.2f} s, then {got} requests"
     held = _kept(stage, began, but_for="web1")
-    return _result(
+    return result_of(
         stage, "real server returns", began, notes=(note,), wrong=wrong, held=held, may_lose=False
     )
 
@@ -85,7 +85,7 @@ def quiesce(stage: Stage) -> Result:
     for node in stage.pair.nodes.values():
         node.command("maintenance", "off", "web2")
     stage.wait_for("web2 at weight 100", lambda: _weights(stage, "web2") == {100}, 3.0)
-    return _result(stage, "real server quiesced", began, wrong=wrong, held=held, may_lose=False)
+    return result_of(stage, "real server quiesced", began, wrong=wrong, held=held, may_lose=False)
 
 
 def power_cut(stage: Stage) -> Result:
@@ -99,7 +99,7 @@ def power_cut(stage: Stage) -> Result:
     stage.wait_for(f"{peer.name} is active", peer.is_active, 10.0)
     stage.go_on(WINDOW)
     tally = stage.window(began)
-    held = _sum([group.kept(began + tally.gap_ms / 1000, 12.0) for group in mature])
+    held = sum_kept([group.kept(began + tally.gap_ms / 1000, 12.0) for group in mature])
     young_held = young.kept(began + tally.gap_ms / 1000, 12.0)
     wrong = []
     if tally.gap_ms > TAKEOVER_WITHIN * 1000:
@@ -108,7 +108,7 @@ def power_cut(stage: Stage) -> Result:
     note = f"younger than {MATURE:.0f} s: {young_held.alive} of {HELD} kept"
     for group in (*mature, young):
         group.stop()
-    return _result(stage, "power cut", began, notes=(note,), wrong=wrong, held=held, tally=tally)
+    return result_of(stage, "power cut", began, notes=(note,), wrong=wrong, held=held, tally=tally)
 
 
 def power_returns(stage: Stage) -> Result:
@@ -122,7 +122,7 @@ def power_returns(stage: Stage) -> Result:
     wrong = [] if stage.active() is active else ["the returning director took over"]
     note = f"fit again after {within:.1f} s"
     held = _kept(stage, began, but_for="web1")
-    return _result(
+    return result_of(
         stage, "power returns", began, notes=(note,), wrong=wrong, held=held, may_lose=False
     )
 
@@ -155,7 +155,7 @@ def _planned(stage: Stage, name: str, act: Callable[[Node], object]) -> Result:
     stage.go_on(WINDOW)
     held = _kept(stage, began, but_for="web1")
     excused = 0 if _second_chance(peer) else HALF_OPEN_MAX
-    return _result(stage, name, began, held=held, may_lose=False, excused=excused)
+    return result_of(stage, name, began, held=held, may_lose=False, excused=excused)
 
 
 def _second_chance(node: Node) -> bool:
@@ -182,20 +182,21 @@ def _weights(stage: Stage, real_server: str) -> set[int | None]:
 
 def _kept(stage: Stage, since: float, but_for: str) -> Kept:
     """The connections held all the time, but for those to a server that was killed."""
-    return _sum([_without(group.kept(since, 12.0), but_for) for group in stage.held])
+    return sum_kept([_without(group.kept(since, 12.0), but_for) for group in stage.held])
 
 
 def _without(kept: Kept, server: str) -> Kept:
     return Kept(kept.alive, tuple(one for one in kept.lost if one.server != server))
 
 
-def _sum(groups: list[Kept]) -> Kept:
+def sum_kept(groups: list[Kept]) -> Kept:
+    """As one."""
     return Kept(
         sum(group.alive for group in groups), tuple(one for group in groups for one in group.lost)
     )
 
 
-def _result(
+def result_of(
     stage: Stage,
     name: str,
     began: float,
@@ -207,6 +208,7 @@ def _result(
     may_lose: bool = True,
     excused: int = 0,
 ) -> Result:
+    """What a step did since `began`; unless it `may_lose`, what it lost is a fault."""
     tally = tally or stage.window(began)
     held = held or Kept(0, ())
     found = list(wrong or [])

@@ -17,8 +17,9 @@ from typing import Literal, Self
 
 import msgspec
 
+from director.drill.engines import EngineName, MachineSpec, Wire
 from director.drill.host import HostNamespace, need_tools
-from director.drill.machines import GuestNamespace, Machine, MachineSpec, Wire, find_kernel
+from director.drill.machines import GuestNamespace, Machine, need_engine
 from director.drill.places import DrillError, Place
 from director.drill.spec import FIELD_SYSCTLS, MEMBER_SYSCTLS, LabSpec, Member
 from director.errors import SystemLacks
@@ -44,10 +45,18 @@ class Lab:
     field's as "field" where it has one.
     """
 
-    def __init__(self, spec: LabSpec, folder: Path, *, field: FieldKind = "auto") -> None:
+    def __init__(
+        self,
+        spec: LabSpec,
+        folder: Path,
+        *,
+        field: FieldKind = "auto",
+        engine: EngineName = "uml",
+    ) -> None:
         self.spec = spec
         self.folder = folder
         self.field = field
+        self.engine = engine  # of the directors' machines
         self.machines: dict[str, Machine] = {}
         self.places: dict[str, Place] = {}
         self._ports: dict[tuple[str, str], Port] = {}
@@ -57,7 +66,7 @@ class Lab:
         return self.places[name]
 
     def __enter__(self) -> Self:
-        find_kernel()
+        need_engine(self.engine)
         need_tools()
         with ExitStack() as stack:
             self._build(stack)
@@ -66,6 +75,11 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def slower(self) -> float:
+        """By what to multiply how long things may take in a director."""
+        return max((machine.slower for machine in self.machines.values()), default=1.0)
 
     def port(self, member: str, network: str) -> Port:
         """Where that member's cable is plugged in."""
@@ -130,7 +144,6 @@ class Lab:
             for card, network in enumerate(networks)
         )
         lines = ["link set lo up"]
-        lines += [f"link set vec{card} name {wire.device}" for card, wire in enumerate(cards)]
         member = next((one for one in self.spec.directors if one.name == name), None)
         if member is None:
             lines += [f"link set {wire.device} up" for wire in cards]
@@ -138,6 +151,7 @@ class Lab:
             lines += member_lines(member)
         return MachineSpec(
             name=name,
+            engine=self.engine if member else "uml",
             cpu=cpus[number % len(cpus)],
             memory=member.memory if member else 512,
             wires=cards,

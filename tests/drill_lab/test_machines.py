@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from director.drill import machines
+from director.drill import uml
+from director.drill.engines import MachineSpec
 from director.drill.host import HostNamespace, run_folder, tree
-from director.drill.machines import Machine, MachineSpec, sysctl_path
+from director.drill.machines import Machine, sysctl_path
 from director.drill.places import DrillError, Job, eventually
 from director.errors import SystemLacks
 
@@ -43,9 +44,9 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def solo(folder: Path) -> Iterator[Machine]:
-    with Machine(MachineSpec(name="solo"), folder) as machine:
+@pytest.fixture(scope="module", params=["uml", pytest.param("qemu", marks=pytest.mark.full)])
+def solo(folder: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    with Machine(MachineSpec(name="solo", engine=request.param), folder) as machine:
         yield machine
 
 
@@ -222,6 +223,19 @@ def test_nothing_survives_the_run(folder: Path, number: signal.Signals) -> None:
     eventually(lambda: all(map(gone, pids)), 5.0, "the end of all processes")
     assert bool(list(base.iterdir())) == (number == signal.SIGKILL)
     assert run.returncode in {-number, 128 + number}
+    with run_folder(base) as next_one:
+        assert list(base.iterdir()) == [next_one]
+
+
+def test_a_run_leaves_the_folders_of_the_living_alone(folder: Path) -> None:
+    """Two runs side by side have a folder each, and each takes only its own away."""
+    base = folder / "side"
+
+    with run_folder(base) as one:
+        with run_folder(base) as other:
+            assert sorted(base.iterdir()) == sorted([one, other])
+        assert list(base.iterdir()) == [one]
+    assert list(base.iterdir()) == []
 
 
 @pytest.mark.drill
@@ -258,7 +272,7 @@ def test_without_a_kernel_the_error_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing User-Mode Linux names its Debian package."""
-    monkeypatch.setattr(machines, "KERNELS", ("no-such-kernel",))
+    monkeypatch.setattr(uml, "KERNELS", ("no-such-kernel",))
     monkeypatch.setattr("os.geteuid", lambda: 0)
 
     with pytest.raises(SystemLacks) as caught:

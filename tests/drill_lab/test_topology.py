@@ -1,6 +1,7 @@
 """The standard pair's network, with the field in the host's kernel and in a machine of its own."""
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +12,11 @@ from director.drill.host import run_folder
 from director.drill.places import DrillError, eventually
 from director.drill.servers import RealServer, end_tunnel, hold_vip, start_servers
 from director.drill.spec import pair_spec
-from director.drill.topology import Lab
+from director.drill.topology import Lab, mac_of
+from director.drill.witness import Witness
 
 pytestmark = pytest.mark.drill
+CLOCKS = 0.05  # between two kernels
 WEBS = ("web1", "web2", "web3")
 DR_VIP, NAT_VIP, TUN_VIP = "192.0.2.10", "192.0.2.11", "192.0.2.12"
 
@@ -57,6 +60,78 @@ def test_a_silent_cut_stops_both_ways_without_loss_of_carrier(lab: Lab) -> None:
         assert "LOWER_UP" in flags
 
     eventually(lambda: pings(lab, "lb1", "10.0.9.3"), 5.0, "the cable's return")
+
+
+def test_a_one_way_cut_stops_one_way_between_two(lab: Lab) -> None:
+    """The deaf one hears all others, and is heard by all."""
+    faults.deafen(lab, "lb2", "lb1", "front")
+    lab["lb1"].ip(["neigh flush dev eth0"])
+    lab["lb2"].ip(["neigh flush dev eth0"])
+    assert not pings(lab, "lb1", "192.0.2.3")
+    assert pings(lab, "client", "192.0.2.2")
+    assert pings(lab, "client", "192.0.2.3")
+    sent = received(lab, "lb1")
+    assert not pings(lab, "lb2", "192.0.2.2")
+    assert received(lab, "lb1") > sent
+    faults.undeafen(lab, "lb2", "lb1", "front")
+
+    eventually(lambda: pings(lab, "lb1", "192.0.2.3"), 5.0, "the cable's return")
+
+
+def received(lab: Lab, name: str) -> int:
+    """Frames that came in."""
+    return int(lab[name].read("/sys/class/net/eth0/statistics/rx_packets"))
+
+
+def test_a_degraded_line_delays(lab: Lab) -> None:
+    """What leaves the device comes late, until it is over."""
+    fine = round_trip(lab)
+
+    with faults.degraded(lab["lb1"], "eth2", "delay", "50ms"):
+        assert round_trip(lab) >= 50.0
+
+    assert fine < 50.0
+    assert round_trip(lab) < 50.0
+
+
+def round_trip(lab: Lab) -> float:
+    """Milliseconds of the best of three."""
+    said = lab["lb1"].run(["ping", "-c", "3", "-i", "0.2", "10.0.9.3"]).stdout
+    return float(said.rpartition("= ")[2].split("/")[0])
+
+
+def test_an_unplugged_member_loses_its_carrier(lab: Lab) -> None:
+    """A member of the field sees that its cable is out; a UML machine cannot, and that is said."""
+
+    def link() -> str:
+        return lab["web1"].run(["ip", "link", "show", "dev", "eth0"]).stdout
+
+    faults.unplug(lab, "web1", "servers")
+    eventually(lambda: "NO-CARRIER" in link(), 5.0, "loss of carrier")
+    faults.plug_in(lab, "web1", "servers")
+    eventually(lambda: "NO-CARRIER" not in link(), 5.0, "carrier")
+
+    with pytest.raises(DrillError, match="lb1: uml cannot take a card's carrier away"):
+        faults.unplug(lab, "lb1", "front")
+
+
+def test_a_witness_tells_who_answers_and_when(lab: Lab) -> None:
+    """Answers come from the holder of an address alone, and end when it is no more."""
+    lab["lb1"].ip(["addr add 192.0.2.77/32 dev eth0"])
+    witness = Witness(lab["client"], "192.0.2.77")
+    ours, theirs = (mac_of(name, lab.spec, 0) for name in ("lb1", "lb2"))
+
+    moved_at = time.monotonic()
+    lab["lb1"].ip(["addr del 192.0.2.77/32 dev eth0"])
+    gone_at = time.monotonic()
+    lab["lb2"].ip(["addr add 192.0.2.77/32 dev eth0"])
+    eventually(lambda: bool(witness.heard(theirs, "answer")), 5.0, "an answer of the other")
+
+    assert witness.heard(ours, "answer")
+    assert witness.heard(ours, "answer", since=gone_at + CLOCKS) == []
+    assert witness.heard(theirs, "answer")[0] >= moved_at
+    lab["lb2"].ip(["addr del 192.0.2.77/32 dev eth0"])
+    witness.stop()
 
 
 def test_a_cut_stays_cut_over_a_power_cut(lab: Lab) -> None:

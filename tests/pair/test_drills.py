@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from director.drill import faults, steps
+from director.drill import doubles, faults, steps
 from director.drill.clients import Requests
 from director.drill.stage import VIP, Stage
 
@@ -73,6 +73,26 @@ def test_a_power_cut_keeps_mature_connections(stage: Stage) -> None:
     assert returns.faults == ()
 
 
+def test_a_director_that_stood_still_does_not_come_back_as_active(stage: Stage) -> None:
+    """
+    SIGSTOP for 2 s: the peer takes over in time; after SIGCONT it yields unasked, so that the VIP is
+    never answered for twice.
+    """
+    result = doubles.pause_active(stage)
+
+    print(result.notes)
+    assert result.faults == ()
+
+
+@pytest.mark.full
+def test_a_one_way_split_ends_with_the_next_advert(stage: Stage) -> None:
+    """Both answer while the backup is deaf; it yields to the first advert that it hears."""
+    result = doubles.one_way_split(stage)
+
+    print(result.notes)
+    assert result.faults == ()
+
+
 def test_nat_answers_through_the_director(stage: Stage) -> None:
     """The service with other ports on its real server, by NAT, before and after a hand-over."""
     requests = Requests(stage.client, VIP, 8080)
@@ -113,15 +133,30 @@ def test_a_killed_director_loses_its_vip_by_itself(stage: Stage) -> None:
     node = stage.active()
     peer = stage.other(node)
 
-    faults.kill(node.up)
-    for name in ("vrrp", "engine", "checks"):
-        node.place.run(["kill", "-KILL", str(stage.pid_of(node, name))])
+    # Stopped first, for the others would end in order when the supervisor dies.
+    pids = [str(stage.pid_of(node, name)) for name in ("vrrp", "engine", "checks")]
+    node.place.run(["kill", "-STOP", str(node.up.pid), *pids])
+    node.place.run(["kill", "-KILL", str(node.up.pid), *pids])
     stage.wait_for("the peer is active", peer.is_active, 5.0)
     assert VIP in node.place.run(["ip", "-br", "addr"]).stdout
     stage.wait_for(
         "the lease ends", lambda: VIP not in node.place.run(["ip", "-br", "addr"]).stdout, 3.0
     )
     node.start()
+
+
+def test_a_killed_supervisor_takes_its_processes_along(stage: Stage) -> None:
+    """SIGKILL of `director up` alone: the others end in order, no orphan is left to hold the VIP."""
+    node = stage.active()
+    peer = stage.other(node)
+
+    faults.kill(node.up)
+    stage.wait_for("the peer is active", peer.is_active, 5.0)
+    stage.wait_for("no process is left", lambda: stage.sizes(node) == {}, 15.0)
+    node.start()
+    stage.settle()
+
+    assert peer.is_active()
 
 
 def test_status_says_what_is_there(stage: Stage) -> None:

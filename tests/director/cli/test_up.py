@@ -48,12 +48,12 @@ def child(name: str, code: str, **words: object) -> tuple[str, list[str]]:
 
 @contextmanager
 def supervising(
-    *children: tuple[str, list[str]], stop_within: float = 10.0
+    *children: tuple[str, list[str]], stop_within: float = 10.0, setting: str = "pass"
 ) -> Iterator["subprocess.Popen[str]"]:
     """`supervise` in a process; what the children say is on its stdout."""
     code = (
         "import sys; from director.cli import up; from director.log import start_logging;"
-        f"start_logging(); up.STOP_WITHIN = {stop_within};"
+        f"start_logging(); up.STOP_WITHIN = {stop_within}; {setting};"
         f"sys.exit(up.supervise({children!r}))"
     )
     argv = [sys.executable, "-c", code]
@@ -143,11 +143,35 @@ def test_a_child_that_cannot_be_started_is_tried_again() -> None:
         assert process.stderr is not None
         failures = 0
         while failures < 2:
-            failures += "gone cannot be started" in process.stderr.readline()
+            failures += "gone ended with 127" in process.stderr.readline()
         process.terminate()
         said, _ = rest(process)
 
     assert said == ["stop lives"]
+
+
+def test_a_host_that_starts_nothing_is_asked_again() -> None:
+    """No process to spare, no setpriv: it is said each time, and the supervisor goes on."""
+    with supervising(
+        child("lives", POLITE), setting='up.ENDING_WITH_US = ("/nowhere/to/be/found",)'
+    ) as process:
+        assert process.stderr is not None
+        for _ in range(2):
+            assert "lives cannot be started" in process.stderr.readline()
+        process.terminate()
+        rest(process)
+
+        assert process.returncode == Exit.DONE
+
+
+def test_children_end_in_order_when_the_supervisor_is_killed() -> None:
+    """SIGKILL of it is SIGTERM for them: no orphans, which nobody would start again."""
+    with supervising(child("polite", POLITE)) as process:
+        assert line(process) == "start polite"
+
+        process.kill()
+
+        assert rest(process)[0] == ["stop polite"]
 
 
 class Instants:
