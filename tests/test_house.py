@@ -19,6 +19,8 @@ FLOORS = {
     "director.vrrp.vips": 5,
     "director.vrrp.mute": 5,
     "director.vrrp.chance": 5,
+    "director.vrrp.burst": 5,
+    "director.vrrp.ground": 5,
     "director.vrrp.tally": 3,
     "director.drill": 5,
     "checks.worker": 5,

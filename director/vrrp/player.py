@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from director.kernel.addresses import Addresses, Link
 from director.kernel.netlink import Torn
+from director.kernel.watch import AddressGone, AddressIs
 from director.model.vip import Router
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert, Heard, Terms
@@ -46,6 +47,7 @@ class Player:
         self.router = router
         self.rules = Rules.of(router)
         self._terms = Terms.of(router)
+        self._addresses = addresses
         self.state: State = machine.Off()
         self.reason = "waits for the engine's word that the table stands"
         self.lateness = 0.0
@@ -99,7 +101,12 @@ class Player:
                 return f"there is no interface {device}"
             if self.playing and links[device].index != self._links[device].index:
                 return f"{device} was made anew"
-        return "" if links[self.router.interface].up else f"{self.router.interface} is down"
+        there = links[self.router.interface]
+        if not there.up:
+            return f"{there.name} is down"
+        if not self._addresses.is_local(self.router.source, there.index):
+            return f"the fixed address {self.router.source} is not on this node"
+        return ""
 
     def start(self, links: dict[str, Link], now: float) -> bool:
         """Take part from now on; False when it is not fit, with `reason` set."""
@@ -116,17 +123,22 @@ class Player:
             return False
         self._socket = opened
         self._vips.prepare()
-        self.look(links)
+        self.look(links, now)
         self._fault = False
         if holding:
             self._vips.adopt(now)
         self._do(machine.start(self.rules, now, holding=holding), "started", now)
         return True
 
-    def look(self, links: dict[str, Link]) -> None:
-        """The same interfaces, but their MAC may have changed."""
+    def look(self, links: dict[str, Link], now: float) -> None:
+        """The same interfaces, but their MAC may have changed: then VIPs are announced anew."""
         self._links = links
-        self._vips.place(links)
+        self._vips.place(links, now)
+
+    def amend(self, event: AddressIs | AddressGone, now: float) -> None:
+        """Somebody else's hand was on an address: one of ours is put right, while we hold it."""
+        if self.playing and self.state.hold:
+            self._vips.amend(event, now)
 
     def stop(self, reason: str, now: float, *, fault: bool = False) -> None:
         """Out at once. Who waits on `fileno` must have been told before (notify_closing)."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
+from director.kernel.watch import Event, Watch
 from director.model.address import Prefix
 from director.model.vip import Failback, Router, Vip
 from director.vrrp.advert import GROUP, Advert, Heard, Terms
@@ -16,6 +17,7 @@ from director.vrrp.packet import decode, encode
 from director.vrrp.socket import AdvertSocket, Announcer
 
 US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+US2 = "192.0.2.11"
 MAC = bytes.fromhex("020000000001")
 VIPS = (Vip(Prefix("192.0.2.100", 24), "eth0"), Vip(Prefix("192.0.2.101", 24), "eth0"))
 ROUTER = Router(
@@ -48,6 +50,7 @@ class FakeAddresses(Addresses):
         self.refuse: dict[Held, int] = {}
         self.torn = False
         self.mute: int | None = MUTE
+        self.local = {US, US2}
 
     def close(self) -> None:
         """Nothing to close."""
@@ -68,6 +71,13 @@ class FakeAddresses(Addresses):
             self.there.pop(one, None)
         return {one: code for one, code in self.refuse.items() if one in held}
 
+    @property
+    def port(self) -> int:
+        return 1
+
+    def is_local(self, address: str, _index: int) -> bool:
+        return address in self.local
+
     def all(self) -> dict[Held, float]:
         if self.torn:
             raise Torn("torn")
@@ -77,6 +87,34 @@ class FakeAddresses(Addresses):
         if self.torn:
             raise Torn("torn")
         return dict(self.found)
+
+
+class FakeWatch(Watch):
+    """Tells what a test tells it, to whoever waits."""
+
+    def __init__(self, _port: int = 1) -> None:
+        self._ours, self._other = socket.socketpair()
+        self._ours.setblocking(False)
+        self._waiting: list[Event] = []
+
+    @property
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def tell(self, *events: Event) -> None:
+        """Let these wait."""
+        self._waiting += events
+        self._other.send(b".")
+
+    def read(self) -> list[Event]:
+        with suppress(BlockingIOError):
+            self._ours.recv(1024)
+        found, self._waiting = self._waiting, []
+        return found
+
+    def close(self) -> None:
+        self._ours.close()
+        self._other.close()
 
 
 class FakeAnnouncer(Announcer):
