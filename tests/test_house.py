@@ -21,6 +21,8 @@ FLOORS = {
     "director.vrrp.chance": 5,
     "director.vrrp.burst": 5,
     "director.vrrp.ground": 5,
+    "director.vrrp.lookout": 5,
+    "director.vrrp.sniffer": 3,
     "director.vrrp.tally": 3,
     "director.drill": 5,
     "checks.worker": 5,

@@ -6,6 +6,7 @@
 """Play one virtual router."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from director.model.vip import Router
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert, Heard, Terms
 from director.vrrp.chance import Chance, Maps
+from director.vrrp.claims import Claim
+from director.vrrp.conflict import Conflict
 from director.vrrp.frames import Datagram
 from director.vrrp.machine import Effect, Rules, State, Step
 from director.vrrp.packet import decode, encode
@@ -53,7 +56,9 @@ class Player:
         self.lateness = 0.0
         self._refused = Tally(f"{router.name}: adverts refused")
         self._unsent = Tally(f"{router.name}: adverts not sent")
+        self._rivals = Tally(f"{router.name}: two are active")
         self._vips = Vips(router, addresses, announcer)
+        self._conflict = Conflict(router.interval)
         self._chance = Chance(router, maps)
         self._links: dict[str, Link] = {}
         self._open_socket = open_socket
@@ -86,6 +91,20 @@ class Player:
     def refused(self) -> dict[str, int]:
         """How many adverts were refused, by reason."""
         return dict(self._refused.counts)
+
+    @property
+    def active(self) -> bool:
+        """Does it hold the VIPs, and mean to go on?"""
+        return isinstance(self.state, machine.Active)
+
+    def claimed(self, claim: Claim, now: float) -> bool:
+        """Another machine says that it has this address; are we active for it?"""
+        if not any(claim.address == vip.prefix.address for vip in self.router.vips):
+            return False
+        self.turn(now)  # an advert that waits may tell that we are succeeded
+        if self.active and self._conflict.seen(claim, now):
+            self._alarm(now)
+        return self.active
 
     def holds_any(self, links: dict[str, Link]) -> bool:
         """Is one of our VIPs on its interface, from a life before?"""
@@ -166,6 +185,8 @@ class Player:
             self._do(step, _why_ticked(self.state, step.state), now)
         if self.state.hold:
             self._vips.turn(now)
+        if self._conflict.lapse(now):
+            self._role = self._new_role()
 
     def role(self) -> Role:
         """As `status` shows it; the same object as long as nothing has changed."""
@@ -181,6 +202,8 @@ class Player:
             addresses=self._addresses_text,
             peer=self._peer,
             reason=self.reason,
+            conflict=self._conflict.says,
+            conflicts=self._conflict.count,
         )
 
     def _role_name(self) -> RoleName:
@@ -225,7 +248,19 @@ class Player:
         if peer != self._peer:
             self._peer = peer
             self._role = self._new_role()
+        rivals, known = self.active and advert.priority != RESIGNING, self._conflict.says
         self._do(machine.hear(self.rules, self.state, advert, source, now), why, now)
+        if rivals and self.active:
+            if self._conflict.heard(source, advert.interval, now):
+                self._alarm(now)
+        elif rivals and not known and self.rules.preempt_after == math.inf:
+            # Nobody preempts, so that he was active all the time: a split that has healed.
+            self._conflict.count += 1
+            self._role = self._new_role()
+
+    def _alarm(self, now: float) -> None:
+        self._rivals.add(self._conflict.says, now)
+        self._role = self._new_role()
 
     def _do(self, step: Step, why: str, now: float) -> None:
         before, self.state = self.state, step.state
@@ -233,6 +268,7 @@ class Player:
             self._effect(effect, now)
         if type(before) is type(step.state):
             return
+        self._be_active_or_not(before, step.state, now)
         self._say(why)
         log.info(
             "%s: %s to %s: %s",
@@ -241,6 +277,12 @@ class Player:
             type(step.state).__name__.lower(),
             why,
         )
+
+    def _be_active_or_not(self, before: State, after: State, now: float) -> None:
+        if isinstance(after, machine.Active):
+            self._conflict.begin(now)
+        elif isinstance(before, machine.Active):
+            self._conflict.end()
 
     def _effect(self, effect: Effect, now: float) -> None:
         match effect:

@@ -23,8 +23,11 @@ from director.kernel.netlink import Torn
 from director.kernel.watch import AddressGone, AddressIs, Event, Lost, Watch
 from director.model.vip import Router
 from director.vrrp.chance import Maps
+from director.vrrp.claims import Claim
 from director.vrrp.ground import READ_EVERY, Ground
+from director.vrrp.lookout import Lookout, OpenSniffer
 from director.vrrp.player import OpenSocket, Player
+from director.vrrp.sniffer import Sniffer
 from director.vrrp.socket import AdvertSocket, Announcer
 from director.wire.messages import Role
 
@@ -71,10 +74,14 @@ class Stage:
         maps: Maps | None = None,
         table: Path = TABLE,
         open_watch: Callable[[int], Watch] = Watch,
+        open_sniffer: OpenSniffer = Sniffer,
     ) -> None:
         self._addresses = addresses
         self._ground = Ground(addresses)
         self._open_watch = open_watch
+        self._lookout = Lookout(announcer, open_sniffer)
+        self._lookout.heard = self._claimed
+        self._covered: tuple[Router, ...] | None = None
         self._announcer = announcer
         self.tell: Callable[[], None] = lambda: None
         self._open_socket = open_socket
@@ -89,6 +96,7 @@ class Stage:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. It may be told to `play` once it has started."""
         async with trio.open_nursery() as self._nursery:
+            await self._nursery.start(self._lookout.run)
             with closing(self._open_watch(self._addresses.port)) as watch:
                 self._read_at = trio.current_time() + READ_EVERY
                 task_status.started()
@@ -137,7 +145,7 @@ class Stage:
         for seat in self._seats:
             if router in ("", seat.player.router.name) and not self._stopping:
                 seat.player.leave(now, patience=seat.patience, stopping=False)
-        self.tell()
+        self._turned()
 
     async def hand_over_all(self) -> None:
         """Leave every router; return once all VIPs are the peer's, or nobody took them."""
@@ -188,8 +196,29 @@ class Stage:
 
     def _turned(self) -> None:
         self.tell()
+        self._look_out()
         if self._stopping and not any(seat.player.state.hold for seat in self._seats):
             self._released.set()
+
+    def _look_out(self) -> None:
+        """For others that claim what we hold, as long as we hold it."""
+        active = tuple(seat.player.router for seat in self._seats if seat.player.active)
+        if active == self._covered:
+            return
+        self._covered = active
+        held: dict[str, set[str]] = {}
+        for vip in (vip for router in active for vip in router.vips):
+            held.setdefault(vip.interface, set()).add(vip.prefix.address)
+        self._lookout.cover(held, self._ground.links() or {})
+
+    def _claimed(self, claim: Claim) -> bool:
+        """Is an address that somebody else claims one that we hold?"""
+        now = trio.current_time()
+        ours = [seat.player.claimed(claim, now) for seat in self._seats]
+        for seat in self._seats:
+            seat.wake()
+        self._turned()
+        return any(ours)
 
     async def _watch(self, watch: Watch) -> None:
         """Wait for news of links and addresses, or until all is read anyway."""
@@ -221,6 +250,7 @@ class Stage:
                 self._stop(seat, why, fault=True)
             else:
                 seat.player.look(links, trio.current_time())
+        self._covered = None  # the interfaces are others now, or have other MACs
         self._turned()
 
     def _stop(self, seat: Seat, reason: str, *, fault: bool = False) -> None:

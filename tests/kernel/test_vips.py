@@ -3,6 +3,7 @@
 """VIPs for real: what becomes of them when links and addresses change."""
 
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,9 +20,11 @@ from director.model.vip import Router
 from tests.kernel.test_vrrp_process import (
     IP,
     LEASE,
+    SLACK,
     VIPS,
     Namespace,
     Node,
+    Pair,
     a_router,
     ip,
     netns,
@@ -233,3 +236,66 @@ def test_refreshes_of_our_own_do_not_wake_us(active: Director) -> None:
     assert [event for event in deaf.read() if isinstance(event, AddressIs)] == []
     assert sum(isinstance(event, AddressIs) for event in active.watch.read()) >= 100
     deaf.close()
+
+
+def adverts(node: Node, other: Node, *, arrive: bool) -> None:
+    """Unicast adverts of `node` reach the other one, or go to a MAC that nobody has. ARP passes."""
+    mac = other.mac.hex(":") if arrive else "02:00:00:00:00:99"
+    ip("-n", node.name, "neigh", "replace", other.address, "lladdr", mac, "nud", "permanent", "dev", "eth0")  # fmt: skip
+
+
+def alarms(node: Node) -> list[str]:
+    return [line.split("two are active: ")[1] for line in node.said().splitlines() if "two are active" in line]  # fmt: skip
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    found = Pair(tmp_path, a_router(0.1, unicast=True))
+    yield found
+    found.close()
+
+
+def test_a_split_is_seen_from_both_sides_and_healed_in_one_advert(pair: Pair) -> None:
+    """
+    Adverts are lost both ways, ARP is not: both are active, and each tells of the other's MAC.
+    When adverts pass again one yields within one of them.
+    """
+    pair.start()
+    one, two = pair.nodes
+    active, backup = pair.roles()
+
+    adverts(one, two, arrive=False)
+    adverts(two, one, arrive=False)
+    both_at = within(5, backup.holds)
+    assert active.holds()
+    seen_at = within(5, lambda: all(alarms(node) for node in pair.nodes))
+    assert two.mac.hex(":") in alarms(one)[0]
+    assert one.mac.hex(":") in alarms(two)[0]
+
+    adverts(one, two, arrive=True)
+    adverts(two, one, arrive=True)
+    healed_at = time.monotonic()
+    one_at = within(2, lambda: [node.holds_any() for node in pair.nodes].count(True) == 1)
+
+    say("both active, seen by both", [seen_at - both_at])
+    say("healed, one yields (adverts each 100 ms)", [one_at - healed_at])
+    assert one_at - healed_at < pair.interval + SLACK
+
+
+def test_one_who_hears_the_other_alone_names_him(pair: Pair) -> None:
+    """
+    Only the weaker one's adverts arrive: the stronger one is told, and holds on.
+    """
+    pair.start()
+    strong, weak = pair.nodes
+    weak_first = pair.roles()[0] is weak
+    if weak_first:
+        weak.signal(signal.SIGTERM)
+        within(5, strong.holds)
+        pair.start()
+
+    adverts(strong, weak, arrive=False)
+
+    within(5, lambda: any("active too" in alarm for alarm in alarms(strong)))
+    assert weak.holds()
+    assert strong.holds()

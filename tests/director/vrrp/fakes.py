@@ -3,17 +3,19 @@
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
 from director.kernel.watch import Event, Watch
-from director.model.address import Prefix
+from director.model.address import Family, Prefix
 from director.model.vip import Failback, Router, Vip
 from director.vrrp.advert import GROUP, Advert, Heard, Terms
+from director.vrrp.claims import Claim
 from director.vrrp.frames import Datagram
 from director.vrrp.packet import decode, encode
+from director.vrrp.sniffer import Sniffer
 from director.vrrp.socket import AdvertSocket, Announcer
 
 US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -111,6 +113,41 @@ class FakeWatch(Watch):
             self._ours.recv(1024)
         found, self._waiting = self._waiting, []
         return found
+
+    def close(self) -> None:
+        self._ours.close()
+        self._other.close()
+
+
+class FakeSniffer(Sniffer):
+    """Hears what a test lets it hear."""
+
+    def __init__(self, link: Link, family: Family) -> None:
+        self.link = link
+        self.family = family
+        self.addresses: set[str] = set()
+        self._ours, self._other = socket.socketpair()
+        self._ours.setblocking(False)
+        self._waiting: list[Claim] = []
+
+    @property
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def listen(self, addresses: Collection[str], mac: bytes) -> None:
+        assert mac == self.link.mac
+        self.addresses = set(addresses)
+
+    def hear(self, *claims: Claim) -> None:
+        """Let these wait."""
+        self._waiting += claims
+        self._other.send(b".")
+
+    def read(self) -> Iterator[Claim]:
+        with suppress(BlockingIOError):
+            self._ours.recv(1024)
+        found, self._waiting = self._waiting, []
+        yield from found
 
     def close(self) -> None:
         self._ours.close()

@@ -18,10 +18,12 @@ import trio.testing
 from director.kernel.addresses import Held, Link
 from director.kernel.watch import AddressGone, AddressIs, LinkGone, LinkIs, Lost
 from director.link import Link as Line
-from director.model.address import Prefix
+from director.model.address import Family, Prefix
 from director.model.vip import Router
 from director.vrrp import process
+from director.vrrp.claims import Claim, question
 from director.vrrp.process import Vrrp
+from director.vrrp.sniffer import Sniffer
 from director.vrrp.stage import Stage
 from director.wire.messages import Beat, HandOver, Hello, Message, Roles, Snapshot, TableReady
 from tests.director.vrrp.fakes import (
@@ -34,6 +36,7 @@ from tests.director.vrrp.fakes import (
     VIPS,
     FakeAddresses,
     FakeAnnouncer,
+    FakeSniffer,
     FakeWatch,
     Sockets,
     datagram,
@@ -57,12 +60,14 @@ class Scene:
         self.table = runtime / "ip_vs"
         self.table.write_text(STANDS)
         self.watch = FakeWatch()
+        self.sniffers: list[FakeSniffer] = []
         self.stage = Stage(
             self.addresses,
             self.announcer,
             open_socket=self.sockets.open,
             table=self.table,
             open_watch=lambda _: self.watch,
+            open_sniffer=self.open_sniffer,
         )
         self.vrrp = Vrrp(runtime, self.addresses, self.announcer, self.stage)
 
@@ -71,6 +76,10 @@ class Scene:
 
     def write(self, data: bytes) -> None:
         (self.runtime / "vrrp.json").write_bytes(data)
+
+    def open_sniffer(self, link: Link, family: Family) -> Sniffer:
+        self.sniffers.append(FakeSniffer(link, family))
+        return self.sniffers[-1]
 
     def links(self, *links: Link) -> None:
         """These are all interfaces from now on, and the kernel says so."""
@@ -729,3 +738,143 @@ async def test_everything_is_read_now_and_then(
         await passes(0.75)
 
     assert scene.roles() == ["fault"]
+
+
+def findings(scene: Scene) -> list[tuple[str, int]]:
+    return [(role.conflict, role.conflicts) for role in scene.stage.roles()]
+
+
+async def test_somebody_who_claims_a_vip_is_an_alarm_while_he_does(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Heard while active: told with his MAC, counted once. He is asked each second, and three seconds
+    after his last answer it is over. A second time counts again.
+    """
+    rival = Claim(HELD[0].prefix.address, bytes.fromhex("0200000000bb"))
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(1)
+    (sniffer,) = scene.sniffers
+    assert sniffer.addresses == {vip.prefix.address for vip in VIPS}
+    assert findings(scene) == [("", 0)]
+
+    for count in (1, 2):
+        for _ in range(5):
+            sniffer.hear(rival)
+            await passes(1)
+        assert findings(scene) == [("02:00:00:00:00:bb claims 192.0.2.100 too", count)]
+        asked = question(ETH0.mac, rival.address)
+        assert (ETH0.name, asked) in scene.announcer.frames
+        told = [frame for _, frame in scene.announcer.frames if frame[:6] == rival.mac]
+        assert {frame[6:12] for frame in told} == {ETH0.mac}
+        assert 5 <= len(told) <= 6
+        await passes(3.5)
+        assert findings(scene) == [("", count)]
+        scene.announcer.frames.clear()
+        await passes(3)
+        assert (ETH0.name, asked) not in scene.announcer.frames
+
+
+async def test_nobody_looks_out_who_is_not_active(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Nothing is opened while listening; the filter drops all once we yield, also in a hand-over.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await passes(0.2)
+    assert scene.sniffers == []
+    await until(lambda: scene.roles() == ["active"])
+    (sniffer,) = scene.sniffers
+    assert sniffer.addresses
+
+    scene.stage.hand_over("")
+    await passes(0.001)
+    assert sniffer.addresses == set()
+    sniffer.hear(Claim(HELD[0].prefix.address, b"\2" * 6))
+    await passes(0.1)
+
+    assert findings(scene) == [("", 0)]
+
+
+async def test_a_claim_behind_the_advert_that_succeeds_us_is_none(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A stronger one comes: its advert and its gratuitous ARP wait together, and we just yield. The
+    last word of one whom we succeeded is no conflict either.
+    """
+    rival = Claim(HELD[0].prefix.address, bytes.fromhex("0200000000bb"))
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    scene.sockets.last.deliver(datagram(50))
+    await passes(1)
+
+    scene.sniffers[0].hear(rival)
+    scene.sockets.last.deliver(datagram(200))
+    await passes(0.01)
+
+    assert (scene.roles(), findings(scene)) == (["backup"], [("", 0)])
+
+
+async def test_our_own_interfaces_are_no_rivals(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Two of them on one wire answer for each other's addresses.
+    """
+    own = msgspec.structs.replace(ETH0, name="eth1", index=3, mac=bytes.fromhex("0200000000ee"))
+    scene.addresses.found["eth1"] = own
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(1)
+
+    scene.sniffers[0].hear(Claim(HELD[0].prefix.address, own.mac))
+    await passes(0.1)
+
+    assert findings(scene) == [("", 0)]
+
+
+async def test_an_interface_that_is_made_anew_is_listened_to_anew(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The old one's socket is closed, under the task that waits for it.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    scene.links(msgspec.structs.replace(ETH0, index=7))
+    await until(lambda: scene.roles() == ["backup"])
+    await until(lambda: scene.roles() == ["active"])
+
+    old, new = scene.sniffers
+    assert (old.fileno, new.link.index) == (-1, 7)
+    assert new.addresses
+
+
+async def test_an_active_rival_is_an_alarm_until_it_falls_silent(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A weaker one that does not yield: an alarm from its first advert on, over within an advert and
+    a half of its last.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(1)
+
+    for _ in range(5):
+        scene.sockets.last.deliver(datagram(50))
+        await passes(0.1)
+        assert findings(scene) == [(f"{PEER} is active too", 1)]
+    await passes(0.16)
+
+    assert findings(scene) == [("", 1)]
