@@ -26,6 +26,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 
 import msgspec
 
@@ -38,6 +39,7 @@ from director.kernel.netlink import (
     ROUTE,
     Garbled,
     Socket,
+    Torn,
     attribute,
     attributes,
     nest,
@@ -46,7 +48,7 @@ from director.kernel.netlink import (
     u32,
     words,
 )
-from director.model.address import Family, Prefix, canonical
+from director.model.address import Family, Prefix, canonical, family_of
 
 NEW_LINK, GET_LINK, NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 16, 18, 20, 21, 22
 ADDRESS, LOCAL, CACHE_INFO, FLAGS = 1, 2, 6, 8
@@ -60,6 +62,11 @@ FOR_EVER = 0xFFFFFFFF
 ADDRESS_HEAD = struct.Struct("=BBBBI")
 LINK_HEAD = struct.Struct("=BxHiII")
 LIFETIMES = struct.Struct("=IIII")
+GET_ROUTE = 26
+ROUTE_TO, ROUTE_OUT = 1, 4
+ROUTE_LOCAL = 2
+# family, two lengths, TOS, table, protocol, scope, type, flags
+ROUTE_HEAD = struct.Struct("=BBBBBBBBI")
 
 
 class Held(msgspec.Struct, frozen=True, order=True):
@@ -135,6 +142,29 @@ class Addresses:
         (link,) = self._socket.collect(look, decode_link)
         return link.index
 
+    @property
+    def port(self) -> int:
+        """The netlink port that our requests come from."""
+        return self._socket.port
+
+    def is_local(self, address: str, index: int) -> bool:
+        """Is it an address of this node, on whichever interface? `index` is of the one asked for.
+
+        One look-up of the route to it: a dump would read the thousand VIPs beside it.
+        """
+        family = family_of(address)
+        head = ROUTE_HEAD.pack(family, family.bits, 0, 0, 0, 0, 0, 0, 0)
+        body = head + attribute(ROUTE_TO, socket.inet_pton(family, address))
+        if ip_address(address).is_link_local and family is Family.IPV6:
+            body += u32(ROUTE_OUT, index)  # it means nothing without its interface
+        try:
+            kinds = self._socket.collect(pack(GET_ROUTE, 0, body), _route_kind)
+        except OSError:  # no route at all
+            return False
+        except Torn:  # it cannot be known now: nothing has happened
+            return True
+        return ROUTE_LOCAL in kinds
+
     def _each(self, held: Sequence[Held], requests: Sequence[bytes]) -> dict[Held, int]:
         refused = {}
         for start in range(0, len(requests), BATCH):
@@ -195,6 +225,13 @@ def decode_link_local(body: memoryview, index: int) -> str:
         (flags,) = struct.unpack("=I", long)
     usable = not flags & (DETECTION_FAILED | DEPRECATED | TENTATIVE)
     return known[0].prefix.address if scope == LINK_SCOPE and usable else ""
+
+
+def _route_kind(body: memoryview) -> int:
+    if len(body) < ROUTE_HEAD.size:
+        raise Garbled(f"a route of {len(body)} bytes")
+    kind: int = ROUTE_HEAD.unpack_from(body)[7]
+    return kind
 
 
 def decode_link(body: memoryview) -> Link:

@@ -219,6 +219,12 @@ class Socket:
         """Give the socket back."""
         self._socket.close()
 
+    @property
+    def port(self) -> int:
+        """Its address, which the kernel names as the asker in events that our requests cause."""
+        port: int = self._socket.getsockname()[0]
+        return port
+
     def transact(self, requests: Sequence[bytes]) -> list[Answer]:
         """Send up to BATCH messages at once; one answer for each, in order."""
         assert 0 < len(requests) <= BATCH

@@ -31,6 +31,7 @@ class RouterState(msgspec.Struct, frozen=True):
     since: str
     addresses: tuple[str, ...]
     peer: str = ""
+    conflicts: int = 0
 
 
 class WeightState(msgspec.Struct, frozen=True):

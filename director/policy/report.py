@@ -61,6 +61,7 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         *around.lacking,
         *_service_findings(services),
         *_router_findings(around.roles),
+        *_conflict_findings(around.roles),
         *_refusal_findings(around.refused),
         *_sync_findings(facts, sync),
     )
@@ -135,6 +136,7 @@ def _router_state(role: Role) -> RouterState:
         rfc3339(role.since),
         role.addresses,
         role.peer,
+        role.conflicts,
     )
 
 
@@ -185,6 +187,21 @@ def _router_findings(roles: tuple[Role, ...]) -> list[Finding]:
         )
         for role in roles
         if role.role in ("fault", "off")
+    ]
+
+
+def _conflict_findings(roles: tuple[Role, ...]) -> list[Finding]:
+    return [
+        Finding(
+            "alarm",
+            role.router,
+            f"two are active: {role.conflict}",
+            "let IP protocol 112 pass between the directors; a MAC that is no director's has to "
+            "give the address up, or (a real server) not answer ARP for it: see "
+            "`director real-server verify` there",
+        )
+        for role in roles
+        if role.conflict
     ]
 
 

@@ -6,6 +6,7 @@
 """Play one virtual router."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -14,11 +15,14 @@ import msgspec
 
 from director.kernel.addresses import Addresses, Link
 from director.kernel.netlink import Torn
+from director.kernel.watch import AddressGone, AddressIs
 from director.model.vip import Router
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert, Rejected
 from director.vrrp.advert_socket import AdvertSocket, OpenSocket, open_socket
 from director.vrrp.chance import Chance, Maps
+from director.vrrp.claims import Claim
+from director.vrrp.conflict import Conflict
 from director.vrrp.frames import Datagram
 from director.vrrp.group import Member, together
 from director.vrrp.machine import Effect, Rules, State, Step
@@ -48,14 +52,16 @@ class Player:
         self.rules = Rules.of(router)
         self._speech = Speech(router)
         self._group: dict[str, Player] = {}
+        self._addresses = addresses
         self.state: State = machine.Off()
         self.reason = "waits for the engine's word that the table stands"
         self.lateness = 0.0
         self._refused = Tally(f"{router.name}: adverts refused")
         self._odd = Tally(f"{router.name}: adverts heeded that differ from ours")
         self._unsent = Tally(f"{router.name}: adverts not sent")
-        self._addresses = addresses
+        self._rivals = Tally(f"{router.name}: two are active")
         self._vips = Vips(router, addresses, announcer)
+        self._conflict = Conflict(router.interval)
         self._chance = Chance(router, maps)
         self._links: dict[str, Link] = {}
         self._open_socket = open_socket
@@ -93,6 +99,20 @@ class Player:
         """Move together with these from now on (itself may be among them); nobody: alone."""
         self._group = {player.router.name: player for player in group}
 
+    @property
+    def active(self) -> bool:
+        """Does it hold the VIPs, and mean to go on?"""
+        return isinstance(self.state, machine.Active)
+
+    def claimed(self, claim: Claim, now: float) -> bool:
+        """Another machine says that it has this address; are we active for it?"""
+        if not any(claim.address == vip.prefix.address for vip in self.router.vips):
+            return False
+        self.turn(now)  # an advert that waits may tell that we are succeeded
+        if self.active and self._conflict.seen(claim, now):
+            self._alarm(now)
+        return self.active
+
     def holds_any(self, links: dict[str, Link]) -> bool:
         """Is one of our VIPs on its interface, from a life before?"""
         return self._vips.there(links)
@@ -107,7 +127,13 @@ class Player:
                 return f"there is no interface {device}"
             if self.playing and links[device].index != self._links[device].index:
                 return f"{device} was made anew"
-        return "" if links[self.router.interface].up else f"{self.router.interface} is down"
+        there = links[self.router.interface]
+        if not there.up:
+            return f"{there.name} is down"
+        source = self.router.source or (self.rules.source if self.playing else "")
+        if source and not self._addresses.is_local(source, there.index):
+            return f"the fixed address {source} is not on this node"
+        return ""
 
     def start(self, links: dict[str, Link], now: float) -> bool:
         """Take part from now on; False when it is not fit, with `reason` set."""
@@ -131,17 +157,22 @@ class Player:
         self.rules = msgspec.structs.replace(self.rules, source=source)
         self._speech.begin(source, secret, time.time())
         self._vips.prepare()
-        self.look(links)
+        self.look(links, now)
         self._fault = False
         if holding:
             self._vips.adopt(now)
         self._do(machine.start(self.rules, now, holding=holding), "started", now)
         return True
 
-    def look(self, links: dict[str, Link]) -> None:
-        """The same interfaces, but their MAC may have changed."""
+    def look(self, links: dict[str, Link], now: float) -> None:
+        """The same interfaces, but their MAC may have changed: then VIPs are announced anew."""
         self._links = links
-        self._vips.place(links)
+        self._vips.place(links, now)
+
+    def amend(self, event: AddressIs | AddressGone, now: float) -> None:
+        """Somebody else's hand was on an address: one of ours is put right, while we hold it."""
+        if self.playing and self.state.hold:
+            self._vips.amend(event, now)
 
     def stop(self, reason: str, now: float, *, fault: bool = False) -> None:
         """Out at once. Who waits on `fileno` must have been told before (notify_closing)."""
@@ -172,6 +203,8 @@ class Player:
             self._do(step, _why_ticked(self.state, step.state), now)
         if self.state.hold:
             self._vips.turn(now)
+        if self._conflict.lapse(now):
+            self._role = self._new_role()
 
     def role(self) -> Role:
         """As `status` shows it; the same object as long as nothing has changed."""
@@ -187,6 +220,8 @@ class Player:
             addresses=self._addresses_text,
             peer=self._peer,
             reason=self.reason,
+            conflict=self._conflict.says,
+            conflicts=self._conflict.count,
         )
 
     def _role_name(self) -> RoleName:
@@ -229,7 +264,19 @@ class Player:
         if peer != self._peer:
             self._peer = peer
             self._role = self._new_role()
+        rivals, known = self.active and advert.priority != RESIGNING, self._conflict.says
         self._do(machine.hear(self.rules, self.state, advert, source, now), why, now)
+        if rivals and self.active:
+            if self._conflict.heard(source, advert.interval, now):
+                self._alarm(now)
+        elif rivals and not known and self.rules.preempt_after == math.inf:
+            # Nobody preempts, so that he was active all the time: a split that has healed.
+            self._conflict.count += 1
+            self._role = self._new_role()
+
+    def _alarm(self, now: float) -> None:
+        self._rivals.add(self._conflict.says, now)
+        self._role = self._new_role()
 
     def _do(self, step: Step, why: str, now: float) -> None:
         """What the machine says, and what becomes of our group by it."""
@@ -248,6 +295,7 @@ class Player:
             self._effect(effect, now)
         if type(before) is type(step.state):
             return
+        self._be_active_or_not(before, step.state, now)
         self._say(why)
         log.info(
             "%s: %s to %s: %s",
@@ -256,6 +304,12 @@ class Player:
             type(step.state).__name__.lower(),
             why,
         )
+
+    def _be_active_or_not(self, before: State, after: State, now: float) -> None:
+        if isinstance(after, machine.Active):
+            self._conflict.begin(now)
+        elif isinstance(before, machine.Active):
+            self._conflict.end()
 
     def _effect(self, effect: Effect, now: float) -> None:
         match effect:

@@ -4,27 +4,35 @@
 # 1. A socket is never closed under a task that waits for it: `_stop` alone closes one, and says so
 #    first (notify_closing).
 # 2. A router that the new snapshot does not change is not touched.
-# 3. Once we are stopping nothing starts any more: an interface that comes back then is too late.
+# 3. Links and addresses are not asked for but told of (kernel/watch.py); what an event means is
+#    decided where all of them have been taken in, so that a storm costs one look.
+# 4. Once we are stopping nothing starts any more: an interface that comes back then is too late.
 """Play virtual routers, watch their interfaces, hand them over."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import trio
 
-from director.kernel.addresses import Addresses, Link
+from director.kernel.addresses import Addresses
 from director.kernel.netlink import Torn
+from director.kernel.watch import AddressGone, AddressIs, Event, Lost, Watch
 from director.model.vip import Router
 from director.vrrp.advert_socket import OpenSocket, open_socket
 from director.vrrp.chance import Maps
+from director.vrrp.claims import Claim
+from director.vrrp.ground import READ_EVERY, Ground
+from director.vrrp.lookout import Lookout, OpenSniffer
 from director.vrrp.player import Player
+from director.vrrp.sniffer import Sniffer
 from director.vrrp.socket import Announcer
 from director.wire.messages import Role
 
-LOOK_AT_LINKS_EVERY = 0.5
+START_AGAIN_EVERY = 1.0  # seconds, in fault; an event about its interface comes sooner
 PATIENCE = 0.5  # seconds, beyond four intervals, that a hand-over waits for the peer
 PATIENCE_MORE = 1.0  # seconds after that in which the last VIP has to be gone, come what may
 TABLE = Path("/proc/net/ip_vs")
@@ -39,7 +47,12 @@ class Seat:
     def __init__(self, player: Player) -> None:
         self.player = player
         self.scope = trio.CancelScope()
-        self.waiting = trio.CancelScope()
+        self.nap = trio.CancelScope()
+
+    def wake(self) -> None:
+        """Its deadline has changed, or what kept it from playing has."""
+        player = self.player
+        self.nap.deadline = player.deadline if player.playing else -math.inf
 
     @property
     def patience(self) -> float:
@@ -61,8 +74,15 @@ class Stage:
         open_socket: OpenSocket = open_socket,
         maps: Maps | None = None,
         table: Path = TABLE,
+        open_watch: Callable[[int], Watch] = Watch,
+        open_sniffer: OpenSniffer = Sniffer,
     ) -> None:
         self._addresses = addresses
+        self._ground = Ground(addresses)
+        self._open_watch = open_watch
+        self._lookout = Lookout(announcer, open_sniffer)
+        self._lookout.heard = self._claimed
+        self._covered: tuple[Router, ...] | None = None
         self._announcer = announcer
         self.tell: Callable[[], None] = lambda: None
         self._open_socket = open_socket
@@ -77,10 +97,12 @@ class Stage:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. It may be told to `play` once it has started."""
         async with trio.open_nursery() as self._nursery:
-            task_status.started()
-            while True:
-                await trio.sleep(LOOK_AT_LINKS_EVERY)
-                self._look_at_links()
+            await self._nursery.start(self._lookout.run)
+            with closing(self._open_watch(self._addresses.port)) as watch:
+                self._read_at = trio.current_time() + READ_EVERY
+                task_status.started()
+                while True:
+                    await self._watch(watch)
 
     def roles(self) -> tuple[Role, ...]:
         """How each router stands."""
@@ -161,14 +183,17 @@ class Stage:
             await self._table_ready.wait()
             while player.playing or not self._stopping:
                 if not player.playing:
-                    started = player.start(self._links() or {}, trio.current_time())
+                    started = player.start(self._ground.links() or {}, trio.current_time())
                     self.tell()
                     if not started:
-                        await trio.sleep(LOOK_AT_LINKS_EVERY)
+                        with trio.move_on_after(START_AGAIN_EVERY) as seat.nap:
+                            await trio.sleep_forever()
                         continue
                 # Stopped while we wait: the loop's head says whether it starts again.
-                seat.waiting = trio.CancelScope(deadline=player.deadline)
-                with suppress(trio.ClosedResourceError), seat.waiting:
+                with (
+                    suppress(trio.ClosedResourceError),
+                    trio.move_on_at(player.deadline) as seat.nap,
+                ):
                     await trio.lowlevel.wait_readable(player.fileno)
                 player.turn(trio.current_time())
                 self._turned()
@@ -176,21 +201,63 @@ class Stage:
     def _turned(self) -> None:
         self.tell()
         for seat in self._seats:
-            if seat.player.router.group:  # another of its group may have moved it
-                seat.waiting.deadline = seat.player.deadline
+            if seat.player.router.group and seat.player.playing:  # another may have moved it
+                seat.nap.deadline = seat.player.deadline
+        self._look_out()
         if self._stopping and not any(seat.player.state.hold for seat in self._seats):
             self._released.set()
 
-    def _look_at_links(self) -> None:
+    def _look_out(self) -> None:
+        """For others that claim what we hold, as long as we hold it."""
+        active = tuple(seat.player.router for seat in self._seats if seat.player.active)
+        if active == self._covered:
+            return
+        self._covered = active
+        held: dict[str, set[str]] = {}
+        for vip in (vip for router in active for vip in router.vips):
+            held.setdefault(vip.interface, set()).add(vip.prefix.address)
+        self._lookout.cover(held, self._ground.links() or {})
+
+    def _claimed(self, claim: Claim) -> bool:
+        """Is an address that somebody else claims one that we hold?"""
+        now = trio.current_time()
+        ours = [seat.player.claimed(claim, now) for seat in self._seats]
+        for seat in self._seats:
+            seat.wake()
+        self._turned()
+        return any(ours)
+
+    async def _watch(self, watch: Watch) -> None:
+        """Wait for news of links and addresses, or until all is read anyway."""
+        with trio.move_on_at(self._read_at):
+            await trio.lowlevel.wait_readable(watch.fileno)
+            self._learn(watch.read())
+            return
+        self._read_at = trio.current_time() + READ_EVERY
+        self._learn([Lost()])
+
+    def _learn(self, events: Sequence[Event]) -> None:
+        sources = {seat.player.router.source for seat in self._seats}
+        moved = [event for event in events if isinstance(event, AddressIs | AddressGone)]
+        if self._ground.learn(events) or any(e.held.prefix.address in sources for e in moved):
+            self._look()
+        now = trio.current_time()
+        for seat in self._seats:
+            for event in moved:
+                seat.player.amend(event, now)
+            seat.wake()
+
+    def _look(self) -> None:
         """An interface that went down, away or was made anew takes its routers out of the race."""
-        links = self._links()
+        links = self._ground.links()
         for seat in self._seats:
             if links is None or not seat.player.playing:
                 continue
             if why := seat.player.unfit(links):
                 self._stop(seat, why, fault=True)
             else:
-                seat.player.look(links)
+                seat.player.look(links, trio.current_time())
+        self._covered = None  # the interfaces are others now, or have other MACs
         self._turned()
 
     def _stop(self, seat: Seat, reason: str, *, fault: bool = False) -> None:
@@ -211,17 +278,9 @@ class Stage:
     def _names(seats: Sequence[Seat]) -> list[str]:
         return [seat.player.router.name for seat in seats]
 
-    def _links(self) -> dict[str, Link] | None:
-        """None when they cannot be read now."""
-        try:
-            return self._addresses.links()
-        except (OSError, Torn) as error:
-            log.warning("the interfaces cannot be read: %s", error)
-            return None
-
     def _vips_stand(self, seats: Sequence[Seat]) -> bool:
         """Is a VIP of theirs on its interface?"""
-        links = self._links() or {}
+        links = self._ground.links() or {}
         try:
             return any(seat.player.holds_any(links) for seat in seats)
         except (OSError, Torn) as error:

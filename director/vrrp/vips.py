@@ -6,15 +6,24 @@
 # 2. A takeover announces at once. Any other burst waits until the last one is ANNOUNCE_LEAST old
 #    (or an interval, if that is longer) and is then made once, however often it was asked for: the
 #    machine answers each advert of a weaker rival with one, and nobody limits the rival.
+# 3. A turn holds SLICE addresses and sends a slice of announcements, whatever there is to do: our
+#    next advert may be due. A VIP is announced after it is held.
+# 4. What somebody else takes away or changes is put back at once, but not more often than every
+#    AMEND_LEAST: two programs that want opposite things must not fight at full speed.
 """Hold, refresh, release and announce the VIPs of one virtual router."""
 
 import logging
 import math
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 
+from director.kernel import sysctl
 from director.kernel.addresses import Addresses, Held, Link
+from director.kernel.watch import AddressGone, AddressIs
 from director.model.address import Family
 from director.model.vip import Router, Vip
+from director.vrrp.burst import Burst
 from director.vrrp.frames import gratuitous_arp, neighbour_advertisement
 from director.vrrp.mute import Mute
 from director.vrrp.socket import Announcer
@@ -23,6 +32,10 @@ REFRESHES = 4  # of a lease: three may be lost
 RETRY_EVERY = 1.0  # seconds, where there is no lease
 BURST = 3  # announcements of a VIP each time
 ANNOUNCE_LEAST = 0.5  # seconds between two bursts that no takeover asks for
+SLICE = 64  # addresses held in one go
+AMEND_LEAST = 0.05  # seconds between two repairs
+
+Read = Callable[[Iterable[str]], Mapping[str, str]]
 
 log = logging.getLogger("director.vrrp")
 
@@ -30,21 +43,35 @@ log = logging.getLogger("director.vrrp")
 class Vips:
     """`turn` must be called at `deadline`, as long as they are held."""
 
-    def __init__(self, router: Router, addresses: Addresses, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        router: Router,
+        addresses: Addresses,
+        announcer: Announcer,
+        read: Read = sysctl.read,
+    ) -> None:
         self._router = router
         self._addresses = addresses
-        self._announcer = announcer
         self._mute = Mute(router.name, addresses)
+        self._burst = Burst(announcer)
+        self._read = read
         self._links: dict[str, Link] = {}
+        self._mine: dict[Held, Vip] = {}
+        self._round: deque[Held] = deque()
+        self._touched: dict[Held, None] = {}
         self._refused: dict[Held, int] = {}
         self._refresh_at = math.inf
+        self._amend_at = math.inf
+        self._burst_at = math.inf
+        self._amended_at = -math.inf
+        self._next_round = math.inf
         self._announce_at = math.inf
         self._quiet_until = -math.inf
 
     @property
     def deadline(self) -> float:
         """When the next refresh, or a burst that was put off, is due."""
-        return min(self._refresh_at, self._announce_at)
+        return min(self._refresh_at, self._amend_at, self._announce_at, self._burst_at)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -56,9 +83,23 @@ class Vips:
         found = self._addresses.all()
         return any(held in found for held, _ in self._held(links))
 
-    def place(self, links: dict[str, Link]) -> None:
-        """The interfaces as they are now."""
-        self._links = links
+    def place(self, links: dict[str, Link], now: float) -> None:
+        """The interfaces as they are now; with another MAC they are announced at once."""
+        before, self._links = self._links, links
+        self._mine = dict(self._held(links))
+        if any(
+            device in before and device in links and before[device].mac != links[device].mac
+            for device in self.devices
+        ):
+            self._quiet_until = -math.inf
+            self._announce_at = now
+
+    def amend(self, event: AddressIs | AddressGone, now: float) -> None:
+        """Somebody else's hand was on this address: put it right soon, if it is one of ours."""
+        same = isinstance(event, AddressIs) and event.valid == math.ceil(self._router.lease)
+        if event.held in self._mine and not same:
+            self._touched[event.held] = None
+            self._amend_at = max(now, self._amended_at + AMEND_LEAST)
 
     def prepare(self) -> None:
         """What takes time is done now, and not when they have to move."""
@@ -71,11 +112,14 @@ class Vips:
     def take(self, now: float) -> None:
         """Put them on their interfaces; the next announcement is made at once."""
         self._quiet_until = -math.inf
+        self._round.clear()  # an adoption may be half through
         self._hold(now)
 
     def drop(self) -> None:
         """Take them off; they linger, mute, so that what is on its way is still forwarded."""
-        self._refresh_at = math.inf
+        self._refresh_at = self._amend_at = math.inf
+        self._round.clear()
+        self._touched.clear()
         self._refused = {}
         self.hush()
         self._mute.keep(self._router.vips)
@@ -90,21 +134,24 @@ class Vips:
             return
         self._announce_at = math.inf
         self._quiet_until = now + max(self._router.interval, ANNOUNCE_LEAST)
-        frames = [one for vip in self._router.vips if (one := self._frame(vip)) is not None]
-        for _ in range(BURST):
-            for link, frame in frames:
-                self._announcer.send(link, frame)
+        self._burst.load(self._frames(), BURST)
+        self._send(now)
 
     def hush(self) -> None:
         """Forget a burst that was put off: a peer is going to announce them."""
-        self._announce_at = math.inf
+        self._announce_at = self._burst_at = math.inf
+        self._burst.clear()
 
     def turn(self, now: float) -> None:
         """Do what is due."""
+        if now >= self._amend_at:
+            self._put_back(now)
         if now >= self._refresh_at:
             self._hold(now)
         if now >= self._announce_at:
             self.announce(now)
+        if now >= self._burst_at:
+            self._send(now)
 
     @property
     def _name(self) -> str:
@@ -118,27 +165,67 @@ class Vips:
         ]
 
     def _hold(self, now: float) -> None:
-        held = dict(self._held(self._links))
-        before = self._refused
-        self._refused = self._addresses.hold(list(held), self._router.lease)
-        for one, code in self._refused.items():
-            if before.get(one) != code:
-                where, why = held[one].interface, os.strerror(code)
-                log.warning("%s: cannot hold %s on %s: %s", self._name, one.prefix, where, why)
-        for one in before.keys() - self._refused.keys():
-            log.info("%s: holds %s after all", self._name, one.prefix)
-            self._announce_at = now
-        if self._router.lease:
-            self._refresh_at = now + self._router.lease / REFRESHES
+        """The next slice of them; the rest follows in the next turns."""
+        if not self._round:
+            self._round.extend(self._mine)
+            lease = self._router.lease
+            self._next_round = now + (lease / REFRESHES if lease else RETRY_EVERY)
+        count = min(SLICE, len(self._round))
+        self._keep([self._round.popleft() for _ in range(count)], now)
+        if self._round:
+            self._refresh_at = now
+        elif self._router.lease or self._refused:
+            self._refresh_at = self._next_round
         else:
-            self._refresh_at = now + RETRY_EVERY if self._refused else math.inf
+            self._refresh_at = math.inf
 
-    def _frame(self, vip: Vip) -> tuple[Link, bytes] | None:
-        """The interface and what announces the VIP there; None where there is no Ethernet."""
-        link = self._links.get(vip.interface)
-        if link is None or len(link.mac) != 6:
-            return None
-        address = vip.prefix.address
-        if vip.prefix.family is Family.IPV4:
-            return link, gratuitous_arp(link.mac, address)
-        return link, neighbour_advertisement(link.mac, address, routes=True)
+    def _put_back(self, now: float) -> None:
+        """A slice of those that somebody else touched."""
+        held = [one for one, _ in zip(self._touched, range(SLICE), strict=False)]
+        for one in held:
+            del self._touched[one]
+        self._amended_at = now
+        self._amend_at = now if self._touched else math.inf
+        log.warning("%s: puts back %s and %d more", self._name, held[0].prefix, len(held) - 1)
+        self._keep(held, now)
+
+    def _keep(self, held: list[Held], now: float) -> None:
+        """Have the kernel hold these, and say what it refuses, once."""
+        refused = self._addresses.hold(held, self._router.lease)
+        for one in held:
+            before, code = self._refused.get(one), refused.get(one)
+            if code is None:
+                self._refused.pop(one, None)
+                if before is not None:
+                    log.info("%s: holds %s after all", self._name, one.prefix)
+                    self._announce_at = now
+                continue
+            self._refused[one] = code
+            if before != code:
+                where, why = self._mine[one].interface, os.strerror(code)
+                log.warning("%s: cannot hold %s on %s: %s", self._name, one.prefix, where, why)
+
+    def _send(self, now: float) -> None:
+        self._burst.send()
+        self._burst_at = now if self._burst else math.inf
+
+    def _frames(self) -> list[tuple[Link, bytes]]:
+        """What announces each VIP, and where; none where there is no Ethernet."""
+        six = {vip.interface for vip in self._router.vips if vip.prefix.family is Family.IPV6}
+        routes = {device: self._routes(device) for device in six}
+        found = []
+        for vip in self._router.vips:
+            link, address = self._links.get(vip.interface), vip.prefix.address
+            if link is None or len(link.mac) != 6:
+                continue
+            if vip.prefix.family is Family.IPV4:
+                frame = gratuitous_arp(link.mac, address)
+            else:
+                frame = neighbour_advertisement(link.mac, address, routes=routes[link.name])
+            found.append((link, frame))
+        return found
+
+    def _routes(self, device: str) -> bool:
+        """Does the interface forward IPv6? Hosts take us for a router when we say so."""
+        name = f"net.ipv6.conf.{device.replace('.', '/')}.forwarding"
+        return self._read([name]).get(name, "0") != "0"

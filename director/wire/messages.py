@@ -83,7 +83,10 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand-over"):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """How one virtual router stands on this node. `peer` is whom we heard last as active."""
+    """How one virtual router stands on this node. `peer` is whom we heard last as active.
+
+    `conflict` says who else is active now (empty: nobody), `conflicts` how often that has begun.
+    """
 
     router: str
     vrid: int
@@ -93,6 +96,8 @@ class Role(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...]
     peer: str = ""
     reason: str = ""
+    conflict: str = ""
+    conflicts: int = 0
 
 
 class Roles(msgspec.Struct, frozen=True, tag="roles"):

@@ -171,6 +171,20 @@ def test_nobody_serves() -> None:
     assert state_of(facts_of("down", "down")).services[0].serving == "none"
 
 
+def test_two_that_are_active_are_an_alarm_while_they_are() -> None:
+    """It names the other one; afterwards only the count is left."""
+    role = msgspec.structs.replace(HELD, conflict="192.0.2.3 is active too", conflicts=2)
+    past = msgspec.structs.replace(HELD, conflicts=2)
+
+    now, then = state_of(facts_of(), roles=(role,)), state_of(facts_of(), roles=(past,))
+
+    (finding,) = now.findings
+    assert (finding.severity, finding.object) == ("alarm", "web")
+    assert finding.fault == "two are active: 192.0.2.3 is active too"
+    assert "protocol 112" in finding.mend
+    assert (then.well, then.virtual_routers[0].conflicts) == (True, 2)
+
+
 INSTANTS = {
     0.0: "",
     -1.0: "",

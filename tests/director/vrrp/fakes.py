@@ -3,12 +3,13 @@
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
-from director.model.address import Prefix
+from director.kernel.watch import Event, Watch
+from director.model.address import Family, Prefix
 from director.model.vip import Failback, Router, Vip
 from director.vrrp.advert import (
     AH_PROTOCOL,
@@ -22,11 +23,14 @@ from director.vrrp.advert import (
     Terms,
 )
 from director.vrrp.advert_socket import AdvertSocket
+from director.vrrp.claims import Claim
 from director.vrrp.frames import Datagram, parse_ipv4
 from director.vrrp.packet import decode, encode
+from director.vrrp.sniffer import Sniffer
 from director.vrrp.socket import Announcer
 
 US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+US2, US3 = "192.0.2.11", "192.0.2.12"
 MAC = bytes.fromhex("020000000001")
 VIPS = (Vip(Prefix("192.0.2.100", 24), "eth0"), Vip(Prefix("192.0.2.101", 24), "eth0"))
 ROUTER = Router(
@@ -60,6 +64,7 @@ class FakeAddresses(Addresses):
         self.torn = False
         self.mute: int | None = MUTE
         self.link_locals: dict[int, str] = {}
+        self.local = {US, US2, US3}
 
     def close(self) -> None:
         """Nothing to close."""
@@ -80,6 +85,13 @@ class FakeAddresses(Addresses):
             self.there.pop(one, None)
         return {one: code for one, code in self.refuse.items() if one in held}
 
+    @property
+    def port(self) -> int:
+        return 1
+
+    def is_local(self, address: str, _index: int) -> bool:
+        return address in self.local
+
     def all(self) -> dict[Held, float]:
         if self.torn:
             raise Torn("torn")
@@ -92,6 +104,69 @@ class FakeAddresses(Addresses):
         if self.torn:
             raise Torn("torn")
         return dict(self.found)
+
+
+class FakeWatch(Watch):
+    """Tells what a test tells it, to whoever waits."""
+
+    def __init__(self, _port: int = 1) -> None:
+        self._ours, self._other = socket.socketpair()
+        self._ours.setblocking(False)
+        self._waiting: list[Event] = []
+
+    @property
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def tell(self, *events: Event) -> None:
+        """Let these wait."""
+        self._waiting += events
+        self._other.send(b".")
+
+    def read(self) -> list[Event]:
+        with suppress(BlockingIOError):
+            self._ours.recv(1024)
+        found, self._waiting = self._waiting, []
+        return found
+
+    def close(self) -> None:
+        self._ours.close()
+        self._other.close()
+
+
+class FakeSniffer(Sniffer):
+    """Hears what a test lets it hear."""
+
+    def __init__(self, link: Link, family: Family) -> None:
+        self.link = link
+        self.family = family
+        self.addresses: set[str] = set()
+        self._ours, self._other = socket.socketpair()
+        self._ours.setblocking(False)
+        self._waiting: list[Claim] = []
+
+    @property
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def listen(self, addresses: Collection[str], mac: bytes) -> None:
+        assert mac == self.link.mac
+        self.addresses = set(addresses)
+
+    def hear(self, *claims: Claim) -> None:
+        """Let these wait."""
+        self._waiting += claims
+        self._other.send(b".")
+
+    def read(self) -> Iterator[Claim]:
+        with suppress(BlockingIOError):
+            self._ours.recv(1024)
+        found, self._waiting = self._waiting, []
+        yield from found
+
+    def close(self) -> None:
+        self._ours.close()
+        self._other.close()
 
 
 class FakeAnnouncer(Announcer):

@@ -474,11 +474,11 @@ def test_announcements_bear_the_mac_that_the_interface_has_now(scene: Scene) -> 
     """
     player = scene.active()
     mac = bytes.fromhex("020000000099")
-    player.look({"eth0": msgspec.structs.replace(ETH0, mac=mac)})
     scene.announcer.frames.clear()
 
-    while not scene.announcer.frames:
-        player.turn(player.deadline)
+    player.look({"eth0": msgspec.structs.replace(ETH0, mac=mac)}, NOW)
+    assert player.deadline == NOW
+    player.turn(NOW)
 
     assert {frame[6:12] for _, frame in scene.announcer.frames} == {mac}
     assert mac != MAC

@@ -15,10 +15,15 @@ import pytest
 import trio
 import trio.testing
 
+from director.kernel.addresses import Held, Link
+from director.kernel.watch import AddressGone, AddressIs, LinkGone, LinkIs, Lost
 from director.link import Link as Line
+from director.model.address import Family, Prefix
 from director.model.vip import Router
 from director.vrrp import process
+from director.vrrp.claims import Claim, question
 from director.vrrp.process import Vrrp
+from director.vrrp.sniffer import Sniffer
 from director.vrrp.stage import Stage
 from director.wire.messages import Beat, HandOver, Hello, Message, Roles, Snapshot, TableReady
 from tests.director.vrrp.fakes import (
@@ -27,16 +32,19 @@ from tests.director.vrrp.fakes import (
     PEER,
     ROUTER,
     US,
+    US2,
+    US3,
     VIPS,
     FakeAddresses,
     FakeAnnouncer,
+    FakeSniffer,
+    FakeWatch,
     Sockets,
     datagram,
 )
 
 STANDS = "IP Virtual Server\nProt\n  ->\nTCP 01020304:0050 wlc\n"
 EMPTY = "IP Virtual Server\nProt\n  ->\n"
-US2 = "192.0.2.11"
 SECOND = msgspec.structs.replace(ROUTER, name="mail", vrid=52, source=US2, vips=VIPS[1:])
 FIRST = msgspec.structs.replace(ROUTER, vips=VIPS[:1])
 
@@ -52,8 +60,15 @@ class Scene:
         self.sockets = Sockets(self.diary)
         self.table = runtime / "ip_vs"
         self.table.write_text(STANDS)
+        self.watch = FakeWatch()
+        self.sniffers: list[FakeSniffer] = []
         self.stage = Stage(
-            self.addresses, self.announcer, open_socket=self.sockets.open, table=self.table
+            self.addresses,
+            self.announcer,
+            open_socket=self.sockets.open,
+            table=self.table,
+            open_watch=lambda _: self.watch,
+            open_sniffer=self.open_sniffer,
         )
         self.vrrp = Vrrp(runtime, self.addresses, self.announcer, self.stage)
 
@@ -62,6 +77,16 @@ class Scene:
 
     def write(self, data: bytes) -> None:
         (self.runtime / "vrrp.json").write_bytes(data)
+
+    def open_sniffer(self, link: Link, family: Family) -> Sniffer:
+        self.sniffers.append(FakeSniffer(link, family))
+        return self.sniffers[-1]
+
+    def links(self, *links: Link) -> None:
+        """These are all interfaces from now on, and the kernel says so."""
+        gone = [LinkGone(link.index) for link in self.addresses.found.values()]
+        self.addresses.found = {link.name: link for link in links}
+        self.watch.tell(*gone, *(LinkIs(link) for link in links))
 
     def roles(self) -> list[str]:
         return [role.role for role in self.stage.roles()]
@@ -328,7 +353,7 @@ async def test_an_interface_that_goes_down_in_a_hand_over_ends_it(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop, 1.0)
         await passes(0.01)
-        scene.addresses.found = {}
+        scene.links()
 
     assert scene.addresses.there == {}
     assert len(scene.sockets.opened) == 1
@@ -344,9 +369,11 @@ async def test_an_interface_that_comes_back_while_stopping_is_too_late(
     scene.snapshot(msgspec.structs.replace(FIRST, interval=1.0), missing)
     stop = await running()
     await until(lambda: scene.roles() == ["active", "fault"])
-    scene.addresses.found["eth9"] = msgspec.structs.replace(ETH0, index=9)
 
-    await stop(6.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop, 6.0)
+        await passes(0.01)
+        scene.links(ETH0, msgspec.structs.replace(ETH0, name="eth9", index=9))
 
     assert len(scene.sockets.opened) == 1
 
@@ -399,13 +426,13 @@ async def test_a_router_in_fault_starts_by_itself(
     """
     Its interface is missing at start, and appears.
     """
-    found, scene.addresses.found = scene.addresses.found, {}
+    scene.links()
     scene.snapshot(ROUTER)
     await running()
     await passes(3)
     assert (scene.roles(), scene.reasons()) == (["fault"], ["there is no interface eth0"])
 
-    scene.addresses.found = found
+    scene.links(ETH0)
 
     await until(lambda: scene.roles() == ["backup"], within=0.6)
 
@@ -422,11 +449,11 @@ async def test_an_interface_that_goes_down_stops_its_router(
     await until(lambda: scene.roles() == ["active"])
     scene.diary.clear()
 
-    scene.addresses.found = {"eth0": msgspec.structs.replace(ETH0, up=False)}
+    scene.links(msgspec.structs.replace(ETH0, up=False))
     await until(lambda: scene.roles() == ["fault"], within=0.6)
     assert scene.diary[-3:] == ["send 0", "release", "close"]
     assert scene.reasons() == ["eth0 is down"]
-    scene.addresses.found = {"eth0": ETH0}
+    scene.links(ETH0)
     await until(lambda: scene.roles() == ["active"], within=1.5)
 
 
@@ -450,7 +477,7 @@ async def test_a_socket_is_closed_after_who_waits_was_told(
     waited_for = scene.sockets.last.socket.fileno()
     monkeypatch.setattr(trio.lowlevel, "notify_closing", note)
 
-    scene.addresses.found = {}
+    scene.links()
     await until(lambda: scene.roles() == ["fault"])
 
     assert told[:1] == [True]
@@ -467,6 +494,7 @@ async def test_interfaces_that_cannot_be_read_change_nothing(
     await until(lambda: scene.roles() == ["active"])
 
     scene.addresses.torn = True
+    scene.watch.tell(Lost())
     await passes(3)
 
     assert scene.roles() == ["active"]
@@ -486,7 +514,7 @@ async def test_interfaces_that_cannot_be_read_at_start_are_read_again(
 
     scene.addresses.torn = False
 
-    await until(lambda: scene.roles() == ["backup"], within=0.6)
+    await until(lambda: scene.roles() == ["backup"], within=1.1)
 
 
 async def test_every_engine_hears_who_we_are_and_how_it_stands(
@@ -567,20 +595,20 @@ async def test_a_fault_of_one_keeps_its_group_from_starting(
     silent it is; both are active again once the interface is back. A third is left alone.
     """
     web, mail = grouped(FIRST, msgspec.structs.replace(SECOND, interface="eth1"))
-    third = msgspec.structs.replace(FIRST, name="third", vrid=53, source="192.0.2.12")
+    third = msgspec.structs.replace(FIRST, name="third", vrid=53, source=US3)
     eth1 = msgspec.structs.replace(ETH0, index=3, name="eth1")
-    scene.addresses.found["eth1"] = eth1
+    scene.links(ETH0, eth1)
     scene.snapshot(web, mail, third)
     stop = await running()
     await until(lambda: scene.roles() == ["active"] * 3)
 
-    del scene.addresses.found["eth1"]
+    scene.links(ETH0)
     await until(lambda: scene.roles() == ["backup", "fault", "active"])
     await passes(10)
     assert scene.roles() == ["backup", "fault", "active"]
     assert scene.reasons()[1] == "there is no interface eth1"
 
-    scene.addresses.found["eth1"] = eth1
+    scene.links(ETH0, eth1)
     await until(lambda: scene.roles() == ["active"] * 3)
     await stop(3.0)
 
@@ -657,3 +685,246 @@ async def test_what_makes_it_punctual_may_be_denied(
     monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_RR | 0x40000000)
     process.be_punctual()
     assert len(caplog.records) == 3
+
+
+async def test_a_fixed_address_that_vanishes_is_a_fault(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Adverts could not leave: it resigns and says why. It starts when the address is there again.
+    """
+    source = Held(2, Prefix(US, 24))
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    scene.addresses.local.clear()
+    scene.watch.tell(AddressGone(source))
+    await passes(0.001)
+    assert scene.roles() == ["fault"]
+    assert scene.reasons() == [f"the fixed address {US} is not on this node"]
+    assert scene.addresses.there == {}
+
+    scene.addresses.local.add(US)
+    scene.watch.tell(AddressIs(source, 0.0))
+    await passes(0.001)
+    assert scene.roles() == ["backup"]
+
+
+async def test_a_vip_that_is_taken_away_is_put_back_at_once(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Deleted, or its lease changed: that one alone is held again, without waiting for a deadline.
+    """
+    scene.snapshot(msgspec.structs.replace(ROUTER, interval=10.0, lease=40.0))
+    await running()
+    await passes(45)
+    assert scene.roles() == ["active"]
+
+    for event in (AddressGone(HELD[1]), AddressIs(HELD[1], 0.0)):
+        scene.addresses.there.clear()
+        scene.watch.tell(event)
+        await passes(0.001)
+        assert scene.addresses.there == {HELD[1]: 40.0}
+        await passes(0.05)
+
+
+async def test_a_fight_over_a_vip_is_slow(scene: Scene, running: Any, autojump_clock: Any) -> None:
+    """
+    Whatever is said of a VIP in half a second, it is put back ten times at most.
+    """
+    scene.snapshot(msgspec.structs.replace(ROUTER, interval=10.0, lease=40.0))
+    await running()
+    await passes(45)
+    assert scene.roles() == ["active"]
+    scene.diary.clear()
+
+    for _ in range(250):
+        scene.watch.tell(AddressGone(HELD[1]))
+        await passes(0.002)
+
+    assert 9 <= scene.diary.count("hold") <= 11
+
+
+async def test_what_is_no_vip_of_ours_or_as_we_hold_it_is_left_alone(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Another address, another interface, a refresh with our own lease, and a VIP while listening.
+    """
+    scene.snapshot(msgspec.structs.replace(ROUTER, interval=10.0, lease=40.0))
+    await running()
+    scene.watch.tell(AddressGone(HELD[0]))
+    await passes(1)
+    assert "hold" not in scene.diary
+    await passes(40)
+    assert scene.roles() == ["active"]
+    scene.diary.clear()
+
+    scene.watch.tell(
+        AddressGone(Held(9, HELD[0].prefix)),
+        AddressGone(Held(2, Prefix("192.0.2.77", 24))),
+        AddressIs(HELD[0], 40.0),
+    )
+    await passes(0.1)
+
+    assert "hold" not in scene.diary
+
+
+async def test_everything_is_read_now_and_then(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    An event that never came is made up for within 15 s, however many others come.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    scene.addresses.found = {"eth0": msgspec.structs.replace(ETH0, up=False)}
+    for _ in range(20):
+        scene.watch.tell(AddressIs(Held(9, HELD[0].prefix), 1.0))
+        await passes(0.75)
+
+    assert scene.roles() == ["fault"]
+
+
+def findings(scene: Scene) -> list[tuple[str, int]]:
+    return [(role.conflict, role.conflicts) for role in scene.stage.roles()]
+
+
+async def test_somebody_who_claims_a_vip_is_an_alarm_while_he_does(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Heard while active: told with his MAC, counted once. He is asked each second, and three seconds
+    after his last answer it is over. A second time counts again.
+    """
+    rival = Claim(HELD[0].prefix.address, bytes.fromhex("0200000000bb"))
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(1)
+    (sniffer,) = scene.sniffers
+    assert sniffer.addresses == {vip.prefix.address for vip in VIPS}
+    assert findings(scene) == [("", 0)]
+
+    for count in (1, 2):
+        for _ in range(5):
+            sniffer.hear(rival)
+            await passes(1)
+        assert findings(scene) == [("02:00:00:00:00:bb claims 192.0.2.100 too", count)]
+        asked = question(ETH0.mac, rival.address)
+        assert (ETH0.name, asked) in scene.announcer.frames
+        told = [frame for _, frame in scene.announcer.frames if frame[:6] == rival.mac]
+        assert {frame[6:12] for frame in told} == {ETH0.mac}
+        assert 5 <= len(told) <= 6
+        await passes(3.5)
+        assert findings(scene) == [("", count)]
+        scene.announcer.frames.clear()
+        await passes(3)
+        assert (ETH0.name, asked) not in scene.announcer.frames
+
+
+async def test_nobody_looks_out_who_is_not_active(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Nothing is opened while listening; the filter drops all once we yield, also in a hand-over.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await passes(0.2)
+    assert scene.sniffers == []
+    await until(lambda: scene.roles() == ["active"])
+    (sniffer,) = scene.sniffers
+    assert sniffer.addresses
+
+    scene.stage.hand_over("")
+    await passes(0.001)
+    assert sniffer.addresses == set()
+    sniffer.hear(Claim(HELD[0].prefix.address, b"\2" * 6))
+    await passes(0.1)
+
+    assert findings(scene) == [("", 0)]
+
+
+async def test_a_claim_behind_the_advert_that_succeeds_us_is_none(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A stronger one comes: its advert and its gratuitous ARP wait together, and we just yield. The
+    last word of one whom we succeeded is no conflict either.
+    """
+    rival = Claim(HELD[0].prefix.address, bytes.fromhex("0200000000bb"))
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    scene.sockets.last.deliver(datagram(50))
+    await passes(1)
+
+    scene.sniffers[0].hear(rival)
+    scene.sockets.last.deliver(datagram(200))
+    await passes(0.01)
+
+    assert (scene.roles(), findings(scene)) == (["backup"], [("", 0)])
+
+
+async def test_our_own_interfaces_are_no_rivals(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    Two of them on one wire answer for each other's addresses.
+    """
+    own = msgspec.structs.replace(ETH0, name="eth1", index=3, mac=bytes.fromhex("0200000000ee"))
+    scene.addresses.found["eth1"] = own
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(1)
+
+    scene.sniffers[0].hear(Claim(HELD[0].prefix.address, own.mac))
+    await passes(0.1)
+
+    assert findings(scene) == [("", 0)]
+
+
+async def test_an_interface_that_is_made_anew_is_listened_to_anew(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The old one's socket is closed, under the task that waits for it.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+
+    scene.links(msgspec.structs.replace(ETH0, index=7))
+    await until(lambda: scene.roles() == ["backup"])
+    await until(lambda: scene.roles() == ["active"])
+
+    old, new = scene.sniffers
+    assert (old.fileno, new.link.index) == (-1, 7)
+    assert new.addresses
+
+
+async def test_an_active_rival_is_an_alarm_until_it_falls_silent(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    A weaker one that does not yield: an alarm from its first advert on, over within an advert and
+    a half of its last.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(1)
+
+    for _ in range(5):
+        scene.sockets.last.deliver(datagram(50))
+        await passes(0.1)
+        assert findings(scene) == [(f"{PEER} is active too", 1)]
+    await passes(0.16)
+
+    assert findings(scene) == [("", 1)]
