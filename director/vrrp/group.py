@@ -64,13 +64,14 @@ def _all_take(
     if not fit(others):
         patience = active_down(member.rules.priority, member.rules.interval, member.rules.version)
         return {name: Step(_wait(member.state, now + patience))}
-    waiting = {
-        other: one for other, one in others.items() if isinstance(one.state, Backup | Adopting)
+    taking = {
+        other: machine.tick(one.rules, one.state, now)
+        for other, one in others.items()
+        if isinstance(one.state, Backup | Adopting)
     }
-    latest = max((one.state.deadline for one in waiting.values()), default=now)
-    if latest > now:
-        return {name: Step(_wait(member.state, latest))}
-    taking = {other: machine.take_over(one.rules, now) for other, one in waiting.items()}
+    not_yet = [one.state for one in taking.values() if not isinstance(one.state, Active)]
+    if not_yet:
+        return {name: Step(_wait(member.state, max(state.deadline for state in not_yet)))}
     leaving = {
         other: machine.stay(one.rules, one.state, now)
         for other, one in others.items()
