@@ -182,6 +182,7 @@ class Node:
         self.paused: Pause | None = None
         self.paused_at = 0.0
         self.changed_at = -math.inf  # when its priority was changed
+        self.half_since = math.inf  # from when on it has had a part of its group
         self.queue: list[tuple[Router, Advert, Router, float]] = []
         self.routers = [Router(self, segment, one) for segment, one in enumerate(rules)]
 
@@ -246,7 +247,9 @@ class Node:
 
     def leave(self, *, patience: float, stopping: bool, rest: float = math.inf) -> None:
         """An order: hand over, and end after it when `stopping`."""
-        self.world.disturb(f"{self.name} is told to {'stop' if stopping else 'hand over'}")
+        self.world.disturb(
+            f"{self.name} is told to {'stop' if stopping else 'hand over'}", order=True
+        )
         now = self.clock.at(self.world.now)
         for router in self.routers:
             step = machine.leave(
@@ -256,7 +259,7 @@ class Node:
 
     def stay(self) -> None:
         """An order: take the hand-over back."""
-        self.world.disturb(f"{self.name} is told to stay")
+        self.world.disturb(f"{self.name} is told to stay", order=True)
         now = self.clock.at(self.world.now)
         for router in self.routers:
             router.do(machine.stay(router.rules, router.state, now), "stays")
