@@ -259,10 +259,13 @@ class World:
 
     def _waits(self, router: Router) -> bool:
         """Could it have preempted, for all of SETTLING?"""
-        state, rules = router.state, router.rules
-        free = rules.preempt_after == 0 and router.node.changed_at < self.calm_at
-        calm = router.node.clock.at(self.calm_at)
-        return free and router.node.runs and isinstance(state, Backup) and state.rest_until < calm
+        node = router.node
+        calm = node.clock.at(self.calm_at)
+        rested = all(
+            isinstance(one.state, Backup) and one.state.rest_until < calm for one in node.routers
+        )
+        eager = router.rules.preempt_after == 0 and node.changed_at < self.calm_at
+        return node.runs and rested and eager
 
     def _is_strongest(self, segment: int) -> None:
         for one in self.holders(segment):
