@@ -13,7 +13,7 @@
 # All members of a group have one priority on a node, and the file's reader sees to that.
 """Groups of virtual routers: what the step of one member means for the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -64,19 +64,36 @@ def _all_take(
     if not fit(others):
         patience = active_down(member.rules.priority, member.rules.interval, member.rules.version)
         return {name: Step(_wait(member.state, now + patience))}
-    waiting = {
-        other: one for other, one in others.items() if isinstance(one.state, Backup | Adopting)
+    taking = {
+        other: machine.tick(one.rules, one.state, now)
+        for other, one in others.items()
+        if isinstance(one.state, Backup | Adopting)
     }
-    latest = max((one.state.deadline for one in waiting.values()), default=now)
-    if latest > now:
-        return {name: Step(_wait(member.state, latest))}
-    taking = {other: machine.take_over(one.rules, now) for other, one in waiting.items()}
+    not_yet = [one.state for one in taking.values() if not isinstance(one.state, Active)]
+    if not_yet:
+        return {name: _wait_for(not_yet, member, now)}
     leaving = {
         other: machine.stay(one.rules, one.state, now)
         for other, one in others.items()
         if isinstance(one.state, Leaving) and not one.state.stopping
     }
     return {name: step} | taking | leaving
+
+
+def _wait_for(others: Sequence[State], member: Member, now: float) -> Step:
+    """Until all are due. Who adopts holds VIPs meanwhile, and so has less patience.
+
+    A member that found none in place listens for its Active_Down_Interval. When it is not due
+    after that, it hears a peer, and the group is the peer's.
+    """
+    until = max(state.deadline for state in others)
+    if isinstance(member.state, Adopting):
+        listen = active_down(member.rules.priority, member.rules.interval, member.rules.version)
+        since = [state.since for state in others if isinstance(state, Backup)]
+        until = min(until, max(since) + listen) if since else until
+        if until <= now:
+            return machine.let_go(member.rules, member.state, now)
+    return Step(_wait(member.state, until))
 
 
 def _wait(state: State, until: float) -> State:

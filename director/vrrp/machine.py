@@ -75,9 +75,11 @@ def leave(
 
     After `patience` seconds without one: Off when `stopping` (as for SIGTERM), else Active again.
     Not `stopping` ends in Backup, which contests its successor `rest` seconds later at the
-    earliest, whatever `failback` says. Who holds nothing has nothing to hand over.
+    earliest, whatever `failback` says. Who holds nothing has nothing to hand over. A hand-over can
+    become a stop, and a stop stays one.
     """
     if isinstance(state, Active | Adopting | Leaving):
+        stopping = stopping or (isinstance(state, Leaving) and state.stopping)
         leaving = Leaving(now + rules.interval, now + patience, stopping, rest)
         return Step(leaving, (Effect.SEND_RESIGNATION,))
     return Step(Off() if stopping else state)

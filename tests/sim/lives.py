@@ -7,7 +7,7 @@
 import math
 import random
 
-from director.vrrp.machine import Leaving, Off, Rules
+from director.vrrp.machine import Leaving, Off, Rules, active_down
 from tests.sim.node import Node, Pause
 from tests.sim.wire import DELAY, WHOLE, Cut, Wire, parted
 from tests.sim.world import DRIFT, World
@@ -104,6 +104,8 @@ def trouble(world: World) -> None:
         _rewire(world)
     elif not node.alive:
         node.boot()
+    elif kind > 0.93:
+        _contest(world)
     elif node.paused is not None:
         node.resume(deaf=chance.random() < 0.5 and node.paused is not Pause.PROCESS)
     elif kind < 0.5:
@@ -114,6 +116,20 @@ def trouble(world: World) -> None:
         _weigh(world, node)
     else:
         _order(world, node)
+
+
+def _contest(world: World) -> None:
+    """Split into two for long enough, heal, and change priorities in the midst of the settling."""
+    chance = world.chance
+    node = chance.choice(world.nodes)
+    rules = node.routers[0].rules
+    long = 4 * active_down(1, rules.interval, rules.version) / 3
+    some = frozenset([node.number])
+    world.set_wire(Wire(cut=parted(some, frozenset(range(len(world.nodes))) - some)))
+    world.at(world.now + long, world.set_wire, WHOLE)
+    for one in world.nodes:
+        soon = chance.random() * (rules.interval + 2 * DELAY)
+        world.at(world.now + long + soon, _weigh, world, one)
 
 
 def _rewire(world: World) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert
 from director.vrrp.group import Member, together
-from director.vrrp.machine import Effect, Off, Rules, State, Step
+from director.vrrp.machine import Backup, Effect, Off, Rules, State, Step
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -68,6 +68,14 @@ class Router:
     def holds(self) -> bool:
         """Is the VIP in its kernel?"""
         return self.node.clock.at(self.world.now) < self.until
+
+    @property
+    def overslept(self) -> bool:
+        """Is its deadline so long ago that somebody else may be active, or it heard nothing?"""
+        state = self.state
+        late = self.node.clock.at(self.world.now) - getattr(state, "advert_at", state.deadline)
+        interval = state.interval if isinstance(state, Backup) else self.rules.interval
+        return late > 2 * interval + (interval if self.rules.version == 3 else 1.0) / 128
 
     def receive(self, advert: Advert, sender: "Router", sent: float) -> None:
         """The wire brings an advert: heard, queued, or lost on a node that is not there."""
@@ -174,6 +182,7 @@ class Node:
         self.paused: Pause | None = None
         self.paused_at = 0.0
         self.changed_at = -math.inf  # when its priority was changed
+        self.half_since = math.inf  # from when on it has had a part of its group
         self.queue: list[tuple[Router, Advert, Router, float]] = []
         self.routers = [Router(self, segment, one) for segment, one in enumerate(rules)]
 
@@ -222,19 +231,25 @@ class Node:
             self.clock.lose(self.world.now - self.paused_at)
         self.paused = None
         self.world.disturb(f"{self.name} resumes{', deaf' if deaf else ''}")
+        slept = [router for router in self.routers if router.overslept]
         waiting, self.queue = self.queue, []
         for router, advert, sender, sent in () if deaf else waiting:
             router.receive(advert, sender, sent)
         for router in self.routers:
             router.alarm = math.inf
             router.turn()
+        for router in slept:
+            if router.state.hold:
+                self.world.fail(f"{router.name} overslept, and is {router.state}")
         for router in self.routers:
             router.refresh()
         self.world.look()
 
     def leave(self, *, patience: float, stopping: bool, rest: float = math.inf) -> None:
         """An order: hand over, and end after it when `stopping`."""
-        self.world.disturb(f"{self.name} is told to {'stop' if stopping else 'hand over'}")
+        self.world.disturb(
+            f"{self.name} is told to {'stop' if stopping else 'hand over'}", order=True
+        )
         now = self.clock.at(self.world.now)
         for router in self.routers:
             step = machine.leave(
@@ -244,7 +259,7 @@ class Node:
 
     def stay(self) -> None:
         """An order: take the hand-over back."""
-        self.world.disturb(f"{self.name} is told to stay")
+        self.world.disturb(f"{self.name} is told to stay", order=True)
         now = self.clock.at(self.world.now)
         for router in self.routers:
             router.do(machine.stay(router.rules, router.state, now), "stays")

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from director.vrrp.machine import Active, Adopting, Backup, Leaving, Off
+from tests.sim import soak
 from tests.sim.lives import LIFE, play
-from tests.sim.soak import in_parallel, main
+from tests.sim.world import World
 
 SEEDS = 10_000
 WORKERS = 2
@@ -19,7 +20,7 @@ PART = 1000
 @pytest.fixture(scope="module")
 def played() -> Iterator[list[str]]:
     """The violations of each chunk of seeds, as they come."""
-    return in_parallel(0, SEEDS, WORKERS, chunk=PART)
+    return soak.in_parallel(0, SEEDS, WORKERS, chunk=PART)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
@@ -72,9 +73,46 @@ def test_one_life_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """
     The command that plays a seed again prints its timeline.
     """
-    assert main(["--show", "7"]) == 0
+    assert soak.main(["--show", "7"]) == 0
 
     told = capsys.readouterr().out
     assert told.startswith("seed 7\n")
     assert "boots" in told
     assert told.endswith("all invariants hold\n")
+
+
+def test_a_violation_ends_the_soak_with_its_timeline(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Exit status 1, and each violation as it was told, three at most.
+    """
+    chunks = [["seed 3 at 1.0: two\n  timeline"], [], ["seed 600"] * 4, ["seed 999"]]
+    monkeypatch.setattr(soak, "in_parallel", lambda *_: iter(chunks))
+
+    assert soak.main(["--seeds", "1000"]) == 1
+
+    told = capsys.readouterr().out
+    assert told.startswith("seed 3 at 1.0: two\n  timeline\nseed 600\nseed 600\nseeds 0 to 999")
+    assert "999:" in told
+
+
+def test_a_life_that_breaks_is_told_to_its_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The whole timeline, and the violation in the last line; exit status 1.
+    """
+
+    def broken(world: World) -> None:
+        world.run(LIFE / 2)
+        world.fail("it broke")
+
+    monkeypatch.setattr(soak, "run_life", broken)
+
+    assert soak.main(["--show", "7"]) == 1
+
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "seed 7"
+    assert any("boots" in line for line in told)
+    assert told[-1] == "seed 7 at 15.00000: it broke"

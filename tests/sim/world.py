@@ -15,9 +15,15 @@
 #   for one and a half; who said a higher priority stands by it for two.)
 # - `kernel`: who runs has the VIP in the states that hold it, and in no other; who does not run has
 #   it no longer than its lease.
+# - `overslept`: who slept so long by its clock that a peer may be active holds nothing when it has
+#   woken, and has not taken over.
 # - `lets go`: on a whole wire, who drops the VIP without being told to leaves somebody who holds it
 #   (but for the rest of a group that was handed over, and waited in vain).
 # - `both yield`: two never yield to each other, on any wire.
+# - `weaker`: in calm nobody takes over from one who is stronger; `stronger`: nor does one who may
+#   preempt wait beyond SETTLING.
+# - `half`: no node has a part of a group for longer than a hand-over may take, on any wire.
+# - `storm`: nobody answers each other for ever.
 # - `parted`: all virtual routers of a group are held by one node, in calm.
 """A world of directors, in virtual time."""
 
@@ -28,7 +34,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from director.vrrp.advert import Advert
-from director.vrrp.machine import Leaving, Off, Rules, State, Step, active_down, skew
+from director.vrrp.machine import Backup, Leaving, Off, Rules, State, Step
 from tests.sim.node import Clock, Node, Router
 from tests.sim.wire import DELAY, SHARE, WHOLE, Wire
 
@@ -36,6 +42,7 @@ JITTER = 0.0005  # the longest that an alarm is late on a node that runs, second
 CROSSING = DELAY + JITTER
 EXCHANGE = 2 * DELAY + JITTER  # a claim, and the answer of one who is stronger by now
 DRIFT = 0.01  # how far from the world's a clock may run
+STORM = 10_000  # steps in half a minute: two that answer each other for ever make more
 
 
 class Violation(AssertionError):
@@ -93,12 +100,13 @@ class World:
     def _measure(self, rules: Sequence[Rules]) -> None:
         """The bounds that follow from the rules, with clocks that are off by `DRIFT`."""
         slowest = max(one.interval for one in rules)
-        version = rules[0].version
-        longest = active_down(1, slowest, version)
+        part = slowest if rules[0].version == 3 else 1.0
+        longest = 3 * slowest + part  # of the weakest; said here on its own
         self.lease = max(2.0, math.ceil(longest + 1))  # as config/routers.py has it
         slow = 1 / (1 - DRIFT)
         self.single = 2 * slowest * slow + EXCHANGE
-        self.settling = (longest + skew(1, slowest, version)) * slow + EXCHANGE
+        self.settling = (longest + part) * slow + EXCHANGE
+        self.half = self.settling + (5 * slowest + 0.5) * slow  # a hand-over's patience, and more
 
     def at(self, instant: float, event: Callable[..., None], *args: Any) -> None:
         """Have this happen then."""
@@ -122,6 +130,8 @@ class World:
     def note(self, who: str, why: str, what: object = "", step: Step | None = None) -> None:
         """A line for the timeline."""
         self.timeline.append(Line(self.now, who, why, what, step))
+        if len(self.timeline) > STORM:
+            self.fail(f"more than {STORM} steps that are no routine")
 
     def send(self, sender: Router, priority: int) -> None:
         """Put an advert on the wire, and let the wire do to it what it does."""
@@ -158,11 +168,18 @@ class World:
             self.wires[one] = WHOLE if wire == WHOLE else wire
         self.disturb(f"wire {'of all' if segment is None else segment} is {wire}")
 
-    def disturb(self, what: str) -> None:
-        """Something happened: calm starts over, or waits for the wires to be whole."""
+    def disturb(self, what: str, *, order: bool = False) -> None:
+        """Something happened: calm starts over, or waits for the wires to be whole.
+
+        An order excuses less: it is no fault.
+        """
         self.note("-", what)
         self.faults += 1
-        self.fault_at, self.settled, self.calm_at = self.now, False, math.inf
+        self.settled, self.calm_at = False, math.inf
+        if not order:
+            self.fault_at = self.now
+            for node in self.nodes:
+                node.half_since = math.inf
         self.single_from = math.inf
         if all(wire is WHOLE for wire in self.wires):
             self.calm_at = max(self.now, self.late_until)
@@ -189,12 +206,16 @@ class World:
             router.refresh()
         if router.until != (math.inf if router_holds else -math.inf):
             self.fail(f"{router.name} is {router.state}, and has its VIP until {router.until}")
-        if not router_holds:
+        if router_holds:
+            self._may_take(router)
+        else:
             self._leaves_somebody(router, before)
         self.look()
 
     def look(self) -> None:
         """Who holds what has changed."""
+        if len(self.segments) > 1:
+            self._watch_half()
         for segment in range(len(self.segments)):
             holders = self.holders(segment)
             if len(holders) < 2 or all(map(_stopping, holders)):
@@ -222,9 +243,50 @@ class World:
     def _leaves_somebody(self, router: Router, before: State) -> None:
         parted = isinstance(before, Leaving) and len(router.node.routers) > 1  # waited long enough
         told = isinstance(router.state, Off) or parted
-        calm = self.now > max(self.fault_at, self.calm_at) + EXCHANGE + CROSSING
+        whole = all(wire is WHOLE for wire in self.wires)
+        calm = whole and self.now > max(self.fault_at + self.single, self.late_until)
         if calm and not told and not self.holders(router.segment):
             self.fail(f"{router.name} was {before}, lets go, and nobody holds the VIP")
+
+    def _may_take(self, router: Router) -> None:
+        if not self.settled:
+            return
+        for one in self.holders(router.segment):
+            steady = max(one.node.changed_at, router.node.changed_at) < self.now - self.settling
+            leaves = isinstance(one.state, Leaving)
+            if steady and not leaves and one.rules.priority > router.rules.priority:
+                self.fail(f"{router.name} takes over from {one.name}, which is stronger")
+
+    def _waits(self, router: Router) -> bool:
+        """Could it have preempted, for all of SETTLING?"""
+        node = router.node
+        calm = node.clock.at(self.calm_at)
+        rested = all(
+            isinstance(one.state, Backup) and one.state.rest_until < calm for one in node.routers
+        )
+        eager = router.rules.preempt_after == 0 and node.changed_at < self.calm_at
+        return node.runs and rested and eager
+
+    def _is_strongest(self, segment: int) -> None:
+        for one in self.holders(segment):
+            for other in self.segments[segment]:
+                stronger = other.rules.priority > one.rules.priority
+                if stronger and self._waits(other) and one.node.changed_at < self.calm_at:
+                    self.fail(f"{other.name} is stronger than {one.name}, and waits")
+
+    def _watch_half(self) -> None:
+        """Does a node have a part of its group, and since when?"""
+        for node in self.nodes:
+            parts = {router.state.hold for router in node.routers}
+            if not node.runs or len(parts) < 2:
+                node.half_since = math.inf
+            elif node.half_since == math.inf:
+                node.half_since = self.now
+                self.at(self.now + self.half, self._not_half, node)
+
+    def _not_half(self, node: Node) -> None:
+        if self.now >= node.half_since + self.half - 1e-9:
+            self.fail(f"{node.name} has half of its group since {node.half_since:.5f}")
 
     def _somebody(self, segment: int) -> None:
         if not self.holders(segment) and any(
@@ -236,7 +298,8 @@ class World:
         if self.now < self.single_from:
             return
         for segment, since in enumerate(self.many_since):
-            if self.now - since >= EXCHANGE - 1e-9:
+            stopping = all(map(_stopping, self.holders(segment)))
+            if self.now - since >= EXCHANGE - 1e-9 and not stopping:
                 self.fail(f"two hold the VIP of segment {segment} since {since:.5f}")
 
     def _settle(self, faults: int) -> None:
@@ -245,6 +308,7 @@ class World:
         self.settled = True
         for segment in range(len(self.segments)):
             self._somebody(segment)
+            self._is_strongest(segment)
         holders = [{one.node.name for one in self.holders(s)} for s in range(len(self.segments))]
         if any(one != holders[0] for one in holders) and all(len(one) == 1 for one in holders):
             self.fail(f"the group is parted: {holders}")

@@ -20,6 +20,8 @@ TAKE, DROP, ANNOUNCE = Effect.TAKE_VIPS, Effect.DROP_VIPS, Effect.ANNOUNCE
 
 DUE = Backup(1.0, NOW, NOW - 30)
 OVERDUE = Backup(1.0, NOW - 0.2, NOW - 30)
+OVERSLEPT = Backup(1.0, NOW - 2.1, NOW - 30)
+FRESH = Backup(1.0, NOW + 2.609375, NOW - 1)
 LISTENING = Backup(1.0, NOW + 2.5, NOW - 30)
 WAITS = Backup(1.0, NOW + 2.5, NOW - 30)
 ADOPTS, ADOPTING = Adopting(NOW), Adopting(NOW + 0.7)
@@ -46,7 +48,10 @@ TOGETHER = {
     "take over: the other stops":             (DUE,      TAKES,              STOPPING,  TAKES,                           None),
     "take over: the other hands over":        (DUE,      TAKES,              LEAVING,   TAKES,                           RETURNS),
     "take over: the other hears an active":   (DUE,      TAKES,              LISTENING, Step(WAITS),                     None),
+    "take over: the other overslept":         (DUE,      TAKES,              OVERSLEPT, Step(Backup(1.0, NOW + 3.609375, NOW - 30)), None),
     "take over: the other adopts yet":        (ADOPTS,   TAKES,              ADOPTING,  Step(ADOPTING),                  None),
+    "adopt: the other listens yet":           (ADOPTS,   TAKES,              FRESH,     Step(Adopting(NOW + 2.609375)),  None),
+    "adopt: the other hears an active":       (ADOPTS,   TAKES,              LISTENING, HEARS,                           None),
     "take over: the other adopts as well":    (ADOPTS,   TAKES,              ADOPTS,    TAKES,                           TAKES),
     "take over: the other is in fault":       (DUE,      TAKES,              Off(),     Step(Backup(1.0, NOW + 3.609375, NOW - 30)), None),
     "yield: the other follows":               (HOLDING,  YIELDS,             HOLDING,   YIELDS,                          FOLLOWS),

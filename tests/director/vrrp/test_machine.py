@@ -223,6 +223,7 @@ LEAVINGS = {
     "active hands over":            (HOLDING,      False, Leaving(NOW + 1, NOW + 9, stopping=False, rest=50.0), (RESIGN,)),
     "adopting stops":               (ADOPTING,     True,  Leaving(NOW + 1, NOW + 9, stopping=True, rest=50.0),  (RESIGN,)),
     "a hand-over becomes a stop":   (HANDING_OVER, True,  Leaving(NOW + 1, NOW + 9, stopping=True, rest=50.0),  (RESIGN,)),
+    "a stop stays a stop":          (STOPPING,     False, Leaving(NOW + 1, NOW + 9, stopping=True, rest=50.0),  (RESIGN,)),
     "backup stops":                 (LISTENING,    True,  OFF,                                                  ()),
     "backup has nothing to give":   (LISTENING,    False, LISTENING,                                            ()),
     "off stays off":                (OFF,          False, OFF,                                                  ()),
