@@ -25,6 +25,7 @@ import math
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
@@ -221,8 +222,9 @@ def decode_link_local(body: memoryview, index: int) -> str:
     if known is None or known[0].index != index or known[0].prefix.family is not Family.IPV6:
         return ""
     _, _, flags, scope, _ = ADDRESS_HEAD.unpack_from(body)
-    if long := attributes(body[ADDRESS_HEAD.size :]).get(FLAGS):
-        (flags,) = struct.unpack("=I", long)
+    long = bytes(attributes(body[ADDRESS_HEAD.size :]).get(FLAGS) or b"")
+    if len(long) == 4:  # the head has only the first eight flags
+        flags = int.from_bytes(long, sys.byteorder)
     usable = not flags & (DETECTION_FAILED | DEPRECATED | TENTATIVE)
     return known[0].prefix.address if scope == LINK_SCOPE and usable else ""
 

@@ -38,8 +38,7 @@ SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 PRIORITY = 6
 READ_SIZE = 8192  # 255 IPv6 addresses are 4,088 bytes
 RECEIVE_BUFFER = 1024 * 1024  # bytes: the usual 208 KiB hold 277 adverts, 28 ms of a flood
-BURST_MAX = 64  # datagrams read in one go: a flood must not keep us from our own advert
-FORGET_MAX = 4096  # more than the buffer holds
+BACKLOG_MAX = 4096  # more datagrams than the buffer holds
 IN_PKTINFO = struct.Struct("=I4s4s")  # interface, source, (unused) destination
 IN6_PKTINFO = struct.Struct("=16sI")
 ANCILLARY = socket.CMSG_SPACE(IN6_PKTINFO.size) + socket.CMSG_SPACE(4)
@@ -61,8 +60,8 @@ class AdvertSocket:
         """Send one advert; 0, or the errno with which it was lost."""
         raise NotImplementedError
 
-    def receive(self) -> Iterator[Datagram]:
-        """What waits, BURST_MAX at most; nonsense is skipped."""
+    def receive(self, most: int) -> Iterator[Datagram]:
+        """What waits, so many at most; nonsense is skipped."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -109,9 +108,9 @@ class Ipv4Socket(AdvertSocket):
             return passing(error)
         return 0
 
-    def receive(self) -> Iterator[Datagram]:
+    def receive(self, most: int) -> Iterator[Datagram]:
         for one in self._sockets:
-            for _ in range(BURST_MAX):
+            for _ in range(most):
                 try:
                     packet = one.recv(READ_SIZE)
                 except OSError as error:
@@ -146,8 +145,8 @@ class Ipv6Socket(AdvertSocket):
             return passing(error)
         return 0
 
-    def receive(self) -> Iterator[Datagram]:
-        for _ in range(BURST_MAX):
+    def receive(self, most: int) -> Iterator[Datagram]:
+        for _ in range(most):
             try:
                 payload, control, _, sender = self._sockets[0].recvmsg(READ_SIZE, ANCILLARY)
             except OSError as error:
@@ -235,5 +234,5 @@ def _forget(opened: list[socket.socket]) -> None:
     """What came between opening and binding is of any interface, and of any router."""
     for one in opened:
         with suppress(BlockingIOError):
-            for _ in range(FORGET_MAX):
+            for _ in range(BACKLOG_MAX):
                 one.recv(READ_SIZE)

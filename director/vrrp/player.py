@@ -19,7 +19,7 @@ from director.kernel.watch import AddressGone, AddressIs
 from director.model.vip import Router
 from director.vrrp import machine
 from director.vrrp.advert import RESIGNING, Advert, Rejected
-from director.vrrp.advert_socket import AdvertSocket, OpenSocket, open_socket
+from director.vrrp.advert_socket import BACKLOG_MAX, AdvertSocket, OpenSocket, open_socket
 from director.vrrp.chance import Chance, Maps
 from director.vrrp.claims import Claim
 from director.vrrp.conflict import Conflict
@@ -32,6 +32,8 @@ from director.vrrp.speech import Speech
 from director.vrrp.tally import Tally
 from director.vrrp.vips import Vips
 from director.wire.messages import Role, RoleName
+
+BURST_MAX = 64  # datagrams that an active router reads in one go
 
 log = logging.getLogger("director.vrrp")
 
@@ -196,7 +198,9 @@ class Player:
         if self._socket is None:
             return
         self.lateness = max(self.lateness, now - self.deadline)
-        for datagram in self._socket.receive():
+        # A flood must not keep a speaker from its own advert. Who listens may not take what lies
+        # behind the first of many for silence.
+        for datagram in self._socket.receive(BURST_MAX if self.state.hold else BACKLOG_MAX):
             self._hear(datagram, now)
         if now >= self.state.deadline:
             step = machine.tick(self.rules, self.state, now)

@@ -30,6 +30,7 @@ from director.vrrp.lookout import Lookout, OpenSniffer
 from director.vrrp.player import Player
 from director.vrrp.sniffer import Sniffer
 from director.vrrp.socket import Announcer
+from director.vrrp.states import Off
 from director.wire.messages import Role
 
 START_AGAIN_EVERY = 1.0  # seconds, in fault; an event about its interface comes sooner
@@ -190,6 +191,7 @@ class Stage:
                             await trio.sleep_forever()
                         continue
                 # Stopped while we wait: the loop's head says whether it starts again.
+                # A step of another of its group never brings its deadline forward (group.together).
                 with (
                     suppress(trio.ClosedResourceError),
                     trio.move_on_at(player.deadline) as seat.nap,
@@ -200,9 +202,6 @@ class Stage:
 
     def _turned(self) -> None:
         self.tell()
-        for seat in self._seats:
-            if seat.player.router.group and seat.player.playing:  # another may have moved it
-                seat.nap.deadline = seat.player.deadline
         self._look_out()
         if self._stopping and not any(seat.player.state.hold for seat in self._seats):
             self._released.set()
@@ -266,7 +265,7 @@ class Stage:
         seat.player.stop(reason, trio.current_time(), fault=fault)
         for one in self._group(seat) if fault else ():
             # Its fault is that of its group: they listen anew, and wait for it (group.together).
-            if one is not seat and one.player.playing:
+            if isinstance(one.player.state, Off) and one.player.playing:
                 self._stop(one, f"{seat.player.router.name}: {reason}")
 
     def _group(self, seat: Seat) -> list[Seat]:

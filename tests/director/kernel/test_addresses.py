@@ -1,6 +1,8 @@
 """Tests of director.kernel.addresses: what is sent, and what is read."""
 
+import struct
 from contextlib import suppress
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from director.kernel.addresses import (
     Link,
     decode_address,
     decode_link,
+    decode_link_local,
     encode_hold,
     networks,
 )
@@ -120,3 +123,35 @@ def test_this_kernel_is_read() -> None:
 
     assert there["lo"].index == 1
     assert all(isinstance(left, float) for left in held.values())
+
+
+LINK_LOCALS = {
+    # address, scope, flags, device: the address, if it is one to send from
+    "usable": ("fe80::a", 253, 0x80, 3, "fe80::a"),
+    "on another device": ("fe80::a", 253, 0x80, 4, ""),
+    "global": ("2001:db8::a", 0, 0x80, 3, ""),
+    "one of our VIPs, deprecated": ("fe80::10", 253, 0xA2, 3, ""),
+    "tentative": ("fe80::a", 253, 0xC0, 3, ""),
+    "somebody else's": ("fe80::a", 253, 0x88, 3, ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "scope", "flags", "index", "want"), LINK_LOCALS.values(), ids=LINK_LOCALS
+)
+def test_which_link_local_to_send_from(
+    address: str, scope: int, flags: int, index: int, want: str
+) -> None:
+    """
+    By its flags, of which an attribute has all and the head the first eight.
+    """
+    packed = ip_address(address).packed
+    lifetimes = attribute(6, LIFETIMES.pack(0, 0xFFFFFFFF, 0, 0))
+    rest = attribute(1, packed) + lifetimes
+    in_head = ADDRESS_HEAD.pack(10, 64, flags & 0xFF, scope, index) + rest
+    long = (
+        ADDRESS_HEAD.pack(10, 64, 0, scope, index) + rest + attribute(8, struct.pack("=I", flags))
+    )
+
+    assert decode_link_local(memoryview(in_head), 3) == want
+    assert decode_link_local(memoryview(long), 3) == want

@@ -229,10 +229,10 @@ class FakeSocket(AdvertSocket):
         self.sent.append((destination, heard.advert))
         return self.code
 
-    def receive(self) -> Iterator[Datagram]:
+    def receive(self, most: int) -> Iterator[Datagram]:
         with suppress(BlockingIOError):
             self.socket.recv(1024)
-        while self.waiting:
+        for _ in range(min(most, len(self.waiting))):
             self.diary.append("hear")
             yield self.waiting.pop(0)
 

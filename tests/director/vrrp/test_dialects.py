@@ -15,6 +15,7 @@ from director.vrrp.frames import Datagram
 from director.vrrp.player import Player
 from director.vrrp.speech import Speech
 from tests.director.vrrp.fakes import (
+    HELD,
     PEER,
     ROUTER,
     VIPS,
@@ -207,7 +208,7 @@ def test_who_hears_an_active_keeps_the_group_back(scene: Scene) -> None:
 
 def test_a_member_that_yields_takes_the_others_with_it(scene: Scene) -> None:
     """
-    One hears a stronger active: the others hand theirs over, make before break.
+    One hears a stronger active and yields: the others hand over, and hold until they hear theirs.
     """
     group = Group(scene)
     group.web.turn(NOW + DOWN)
@@ -216,8 +217,9 @@ def test_a_member_that_yields_takes_the_others_with_it(scene: Scene) -> None:
     group.web_hears(datagram(200))
     group.web.turn(NOW + 0.4)
 
-    assert [type(one.state) for one in group.both] == [machine.Backup, machine.Leaving]
     assert scene.diary == ["hear", "release", "send 100", "send 0"]
+    assert isinstance(group.mail.state, machine.Leaving)
+    assert set(scene.addresses.there) == {HELD[1]}
     group.mail_hears(datagram(200, vrid=52))
     group.mail.turn(NOW + 0.41)
     assert group.roles() == ["backup", "backup"]
@@ -251,3 +253,31 @@ def test_multicast_and_unicast_are_not_mixed(scene: Scene) -> None:
         scene.sockets.last.deliver(datagram(200, destination=destination))
         player.turn(NOW + 0.1)
         assert player.refused == {"wrong-kind": 1}
+
+
+def test_an_advert_behind_many_bad_ones_is_no_silence(scene: Scene) -> None:
+    """
+    At the deadline of one who listens a thousand bad adverts lie before the active's: it is heard.
+    """
+    player = scene.player(ROUTER)
+    assert scene.start(player)
+
+    scene.sockets.last.deliver(*[datagram(200, ttl=1)] * 1000, datagram(200))
+    player.turn(NOW + DOWN)
+
+    assert player.role().role == "backup"
+
+
+def test_a_speaker_reads_some_and_speaks(scene: Scene) -> None:
+    """
+    A thousand bad adverts do not keep an active router from its own: it reads 64 of them first.
+    """
+    player = scene.player(ROUTER)
+    assert scene.start(player)
+    player.turn(NOW + DOWN)
+    scene.diary.clear()
+
+    scene.sockets.last.deliver(*[datagram(200, ttl=1)] * 1000)
+    player.turn(NOW + DOWN + 0.1)
+
+    assert scene.diary == ["hear"] * 64 + ["send 100"]
