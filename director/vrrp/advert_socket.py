@@ -179,7 +179,7 @@ def _bound(router: Router, *, sealed: bool) -> socket.socket:
     opened = socket.socket(family, kind, AH_PROTOCOL if sealed else PROTOCOL)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, router.interface.encode())
-        _attach(opened, packet_filter.of_router(router.vrid, router.family, sealed=sealed))
+        attach_filter(opened, packet_filter.of_router(router.vrid, router.family, sealed=sealed))
         with suppress(PermissionError):  # a user namespace may not; then a flood costs more
             opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
     except OSError:
@@ -188,8 +188,9 @@ def _bound(router: Router, *, sealed: bool) -> socket.socket:
     return opened
 
 
-def _attach(opened: socket.socket, program: bytes) -> None:
-    """A struct sock_fprog: how many instructions of 8 bytes, and where they are."""
+def attach_filter(opened: socket.socket, program: bytes) -> None:
+    """Let a program of the Berkeley Packet Filter choose what the socket receives."""
+    # A struct sock_fprog: how many instructions of 8 bytes, and where they are.
     there = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("@HP", len(program) // 8, ctypes.addressof(there))
     opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)

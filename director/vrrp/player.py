@@ -58,6 +58,7 @@ class Player:
         self.state: State = machine.Off()
         self.reason = "waits for the engine's word that the table stands"
         self.lateness = 0.0
+        self.molested = False  # was an advert refused in the last turn?
         self._refused = Tally(f"{router.name}: adverts refused")
         self._odd = Tally(f"{router.name}: adverts heeded that differ from ours")
         self._unsent = Tally(f"{router.name}: adverts not sent")
@@ -197,6 +198,7 @@ class Player:
         """Hear what waits, do what is due."""
         if self._socket is None:
             return
+        self.molested = False
         self.lateness = max(self.lateness, now - self.deadline)
         # A flood must not keep a speaker from its own advert. Who listens may not take what lies
         # behind the first of many for silence.
@@ -253,6 +255,7 @@ class Player:
     def _hear(self, datagram: Datagram, now: float) -> None:
         heard = self._speech.judge(datagram)
         if isinstance(heard, Rejected):
+            self.molested = True
             self._refused.add(heard.reason.value, now)
         elif heard is not None:
             if why := self._speech.differs(heard.advert):
