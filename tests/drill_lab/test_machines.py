@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from director.drill import uml
-from director.drill.engines import MachineSpec
+from director.drill.engines import EngineName, MachineSpec
 from director.drill.host import HostNamespace, run_folder, tree
 from director.drill.machines import Machine, sysctl_path
 from director.drill.places import DrillError, Job, eventually
 from director.errors import SystemLacks
 
 COUNTS = "import time\nfor n in range(10**6): print(n, flush=True); time.sleep(0.01)"
+
+UNIT = "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/mark\n"
 
 # A run with a machine, wires and a host namespace; says which processes it is made of, and waits.
 RUN = """
@@ -236,6 +238,24 @@ def test_a_run_leaves_the_folders_of_the_living_alone(folder: Path) -> None:
             assert sorted(base.iterdir()) == sorted([one, other])
         assert list(base.iterdir()) == [one]
     assert list(base.iterdir()) == []
+
+
+@pytest.mark.drill
+@pytest.mark.full
+@pytest.mark.parametrize("engine", ["uml", "qemu"])
+def test_a_unit_runs_under_a_real_systemd(folder: Path, engine: EngineName) -> None:
+    """Process 1 is systemd, nothing of the host's own services runs, and a unit is started."""
+    with Machine(MachineSpec(name=f"{engine}1", engine=engine, init="systemd"), folder) as machine:
+        machine.boot()
+        machine.wait()
+        machine.write("/run/systemd/system/mark.service", UNIT)
+
+        machine.run(["systemctl", "start", "mark"], timeout=30)
+
+        assert machine.run(["hostname"]).stdout == f"{engine}1\n"
+        assert machine.read("/proc/1/comm") == "systemd\n"
+        assert machine.read("/run/mark") == ""
+        assert machine.run(["pgrep", "-c", "nginx|sshd|cron"], check=False).stdout == "0\n"
 
 
 @pytest.mark.drill
