@@ -33,7 +33,7 @@ spec = LabSpec(
     directors=(Member(name="lb1", addresses={"front": ("192.0.2.2/24",)}),),
     field=(Member(name="client", addresses={"front": ("192.0.2.100/24",)}),),
 )
-with run_folder(Path(sys.argv[1])) as folder, Lab(spec, folder, field="host") as lab:
+with run_folder(Path(sys.argv[1])) as folder, Lab(spec, folder, field="host", engine=sys.argv[2]) as lab:
     lab["client"].start(["sleep", "60"])
     print(json.dumps(tree(os.getpid())[1:]), flush=True)
     lab["lb1"].run(["sleep", "60"], timeout=60)
@@ -208,12 +208,15 @@ def test_a_kernel_that_dies_by_itself_is_noticed(machine: Machine) -> None:
 
 
 @pytest.mark.drill
+@pytest.mark.parametrize("engine", ["uml", pytest.param("qemu", marks=pytest.mark.full)])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_survives_the_run(folder: Path, number: signal.Signals) -> None:
+def test_nothing_survives_the_run(folder: Path, number: signal.Signals, engine: EngineName) -> None:
     """However a run ends, its machines, wires and namespaces end; if it can, it tidies its folder."""
-    base = folder / number.name
+    base = folder / f"{number.name}-{engine}"[3:]
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, str(base)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", RUN, str(base), engine],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as run:
         assert run.stdout is not None
         pids = json.loads(run.stdout.readline())
