@@ -51,7 +51,7 @@ class Double(msgspec.Struct, frozen=True):
 
 def pause_active(stage: Stage, clock: Clock = "goes on") -> Result:
     """SIGSTOP to the active director's machine for 2 s: the peer takes over and stays active."""
-    node = stage.active()
+    node = _strongest_active(stage)
     peer = stage.other(node)
     machine = stage.lab.machines[node.name]
     mature = [stage.hold(HELD, BUSY_EVERY), stage.hold(HELD, SLOW_EVERY)]
@@ -117,7 +117,7 @@ def one_way_split(stage: Stage) -> Result:
 
 
 def _strongest_active(stage: Stage) -> Node:
-    """Whoever hears a stronger one yields, deaf or not: only the strongest can be doubled."""
+    """Whoever hears a stronger one yields in any case: only the strongest can be doubled."""
     weaker = stage.active()
     strongest = stage.pair.nodes[STRONGEST]
     if weaker is not strongest:

@@ -20,6 +20,7 @@ from director.drill.places import DrillError
 from director.errors import NoRight
 
 EngineName = Literal["uml", "qemu"]
+InitName = Literal["drill", "systemd"]
 GUEST = Path(__file__).with_name("guest.py")
 
 
@@ -36,11 +37,13 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `cpu` is the one that it is pinned to (User-Mode Linux alone), `memory` is MiB, `enter` are the
     words that lead to the network namespace of its taps, `links` is what `ip -batch` does once it
-    has booted, and `sysctls` (by dotted name) are written before that.
+    has booted, and `sysctls` (by dotted name) are written before that. `init` is process 1: by
+    itself or beside a systemd, which has then started nothing but its basic.target.
     """
 
     name: str
     engine: EngineName = "uml"
+    init: InitName = "drill"
     cpu: int = 0
     memory: int = 512
     wires: tuple[Wire, ...] = ()
@@ -131,6 +134,12 @@ class Engine(ABC):
                 pass_fds=descriptors,
                 start_new_session=True,
             )
+
+    def _guest(self, modules: Path) -> list[str]:
+        """The words for guest.py."""
+        spec = self.spec
+        words = [spec.engine, spec.init, spec.name, str(self.folder), str(modules), str(Path.cwd())]
+        return ["-I", "-S", str(GUEST), *words]
 
     def _cannot(self, what: str) -> DrillError:
         return DrillError(

@@ -10,6 +10,7 @@
 """PID 1 inside a test machine."""
 
 import ctypes
+import errno
 import json
 import os
 import select
@@ -32,6 +33,12 @@ UPPER = "upperdir=/mnt/upper,workdir=/mnt/work"
 HOST = "/host"
 # The host's tree is read-only, so what was read of it once need not be asked for again.
 NINE_P = "trans=virtio,version=9p2000.L,msize=262144"
+
+# Nothing of what the host has enabled is started.
+SYSTEMD = (
+    *("/lib/systemd/systemd", "--unit=basic.target", "--show-status=no"),
+    *("--log-target=console", "--log-level=warning"),
+)
 
 # Beside every IPVS scheduler. The rest loads on demand through the kernel's own modprobe.
 MODULES = (
@@ -79,7 +86,8 @@ def load_modules(folder: Path) -> None:
 def load_module(path: Path) -> None:
     """One module; a refusal goes to the console and whoever needs the module will miss it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if LIBC.syscall(SYS_FINIT_MODULE, descriptor, b"", 0):
+    refused = LIBC.syscall(SYS_FINIT_MODULE, descriptor, b"", 0)
+    if refused and ctypes.get_errno() != errno.EEXIST:  # the initramfs has loaded some
         print(f"{path.name}: {os.strerror(ctypes.get_errno())}", flush=True)
     os.close(descriptor)
 
@@ -268,9 +276,18 @@ def serve(serial: Serial) -> None:
                 init.obey(order)
 
 
+def become_systemd() -> None:
+    """Go on as a child of what process 1 becomes. It kills nobody that was there before it."""
+    Path("/etc/fstab").write_text("")  # not the host's
+    Path("/etc/hostname").write_text(socket.gethostname())
+    if os.fork():
+        os.execv(SYSTEMD[0], SYSTEMD)  # noqa: S606
+    os.setsid()
+
+
 def main() -> None:
-    """Arguments: engine, host name, shared folder, module folder, working directory."""
-    engine, name, shared, modules, work = sys.argv[1:6]
+    """Arguments: engine, init, host name, shared folder, module folder, working directory."""
+    engine, init, name, shared, modules, work = sys.argv[1:7]
     mount("proc", "/proc", "proc")
     hardware = Emulated() if engine == "qemu" else Hardware()
     hardware.find_host()
@@ -279,6 +296,8 @@ def main() -> None:
     build_root(hardware, shared, folder)
     socket.sethostname(name)
     os.chdir(work)
+    if init == "systemd":
+        become_systemd()
     serve(Serial(hardware.serial))
 
 

@@ -26,7 +26,7 @@ from typing import Literal, Self
 
 from director.drill.channel import Channel
 from director.drill.engines import GUEST, Engine, EngineName, MachineSpec, Wire
-from director.drill.places import RUN_WITHIN, SEARCH_PATH, DrillError, Job, Place, tail
+from director.drill.places import RUN_WITHIN, SEARCH_PATH, DrillError, Job, Place, eventually, tail
 from director.drill.qemu import SLOWER, Qemu, need_qemu
 from director.drill.uml import Uml, find_kernel
 from director.errors import SystemLacks
@@ -118,6 +118,8 @@ class Machine(Place):
         wires = zip(self.engine.cards(), self.spec.wires, strict=True)
         names = [f"link set {card} name {one.device}" for card, one in wires if card != one.device]
         self.ip([*names, *self.spec.links])
+        if self.spec.init == "systemd":
+            eventually(self._systemd_runs, BOOT_WITHIN * self.slower, "systemd")
 
     @property
     def channel(self) -> Channel:
@@ -207,6 +209,11 @@ class Machine(Place):
     def set_carrier(self, wire: Wire, *, on: bool) -> None:
         """Pull a cable out of its card, or put it back. Raises DrillError."""
         self.engine.set_carrier(wire, on=on)
+
+    def _systemd_runs(self) -> bool:
+        """Has it started what it should? Degraded: some unit of the host's failed in here."""
+        said = self.run(["systemctl", "is-system-running"], timeout=BOOT_WITHIN, check=False)
+        return said.stdout.strip() in ("running", "degraded")
 
     def _forget(self) -> None:
         if self._channel is not None:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from director.drill import debian
-from director.drill.engines import GUEST, Engine, Wire, need_root
+from director.drill.engines import Engine, Wire, need_root
 from director.drill.places import DrillError
 from director.errors import SystemLacks
 
@@ -101,8 +101,7 @@ class Qemu(Engine):
             for tag, path, rights in (("host", "/", ",readonly=on"), ("shared", self.folder, ""))
             for word in (*("-virtfs", f"local,path={path},mount_tag={tag},{NINE_P}{rights}"),)
         ]
-        guest = ["qemu", spec.name, str(self.folder), str(kernel.modules), str(Path.cwd())]
-        words = [f"rdinit={debian.interpreter()}", "--", "-I", "-S", str(GUEST), *guest]
+        words = [f"rdinit={debian.interpreter()}", "--", *self._guest(kernel.modules)]
         return [
             *(QEMU, *HARDWARE, "-accel", accelerator(kernel), "-m", f"{max(spec.memory, MEMORY)}"),
             *("-kernel", str(kernel.image), "-initrd", str(first), "-append"),

@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import msgspec
 
-from director.drill.engines import EngineName, MachineSpec, Wire
+from director.drill.engines import EngineName, InitName, MachineSpec, Wire
 from director.drill.host import HostNamespace, need_tools
 from director.drill.machines import GuestNamespace, Machine, need_engine
 from director.drill.places import DrillError, Place
@@ -52,11 +52,12 @@ class Lab:
         *,
         field: FieldKind = "auto",
         engine: EngineName = "uml",
+        init: InitName = "drill",
     ) -> None:
         self.spec = spec
         self.folder = folder
         self.field = field
-        self.engine = engine  # of the directors' machines
+        self.engine, self.init = engine, init  # of the directors' machines
         self.machines: dict[str, Machine] = {}
         self.places: dict[str, Place] = {}
         self._ports: dict[tuple[str, str], Port] = {}
@@ -152,6 +153,7 @@ class Lab:
         return MachineSpec(
             name=name,
             engine=self.engine if member else "uml",
+            init=self.init if member else "drill",
             cpu=cpus[number % len(cpus)],
             memory=member.memory if member else 512,
             wires=cards,

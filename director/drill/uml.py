@@ -16,7 +16,7 @@ import socket
 import sys
 from pathlib import Path
 
-from director.drill.engines import GUEST, Engine, forget_folder, need_root
+from director.drill.engines import Engine, forget_folder, need_root
 from director.errors import SystemLacks
 
 KERNELS = ("linux.uml", "linux")
@@ -59,8 +59,7 @@ class Uml(Engine):
             *("ro", "con0=null,fd:1", "con=null", f"ssl0=fd:{line}", "ssl=null", "quiet"),
             *("loglevel=4", "noreboot", "panic=-1", "random.trust_cpu=on"),
             *(f"uml_dir={self.folder}/", f"umid={spec.name}.uml", *vectors),
-            *(f"init={sys.executable}", "--", "-I", "-S", str(GUEST)),
-            *("uml", spec.name, str(self.folder), str(modules), str(Path.cwd())),
+            *(f"init={sys.executable}", "--", *self._guest(modules)),
         ]
 
 

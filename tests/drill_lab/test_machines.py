@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from director.drill import uml
-from director.drill.engines import MachineSpec
+from director.drill.engines import EngineName, MachineSpec
 from director.drill.host import HostNamespace, run_folder, tree
 from director.drill.machines import Machine, sysctl_path
 from director.drill.places import DrillError, Job, eventually
 from director.errors import SystemLacks
 
 COUNTS = "import time\nfor n in range(10**6): print(n, flush=True); time.sleep(0.01)"
+
+UNIT = "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/mark\n"
 
 # A run with a machine, wires and a host namespace; says which processes it is made of, and waits.
 RUN = """
@@ -31,7 +33,7 @@ spec = LabSpec(
     directors=(Member(name="lb1", addresses={"front": ("192.0.2.2/24",)}),),
     field=(Member(name="client", addresses={"front": ("192.0.2.100/24",)}),),
 )
-with run_folder(Path(sys.argv[1])) as folder, Lab(spec, folder, field="host") as lab:
+with run_folder(Path(sys.argv[1])) as folder, Lab(spec, folder, field="host", engine=sys.argv[2]) as lab:
     lab["client"].start(["sleep", "60"])
     print(json.dumps(tree(os.getpid())[1:]), flush=True)
     lab["lb1"].run(["sleep", "60"], timeout=60)
@@ -206,12 +208,15 @@ def test_a_kernel_that_dies_by_itself_is_noticed(machine: Machine) -> None:
 
 
 @pytest.mark.drill
+@pytest.mark.parametrize("engine", ["uml", pytest.param("qemu", marks=pytest.mark.full)])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_survives_the_run(folder: Path, number: signal.Signals) -> None:
+def test_nothing_survives_the_run(folder: Path, number: signal.Signals, engine: EngineName) -> None:
     """However a run ends, its machines, wires and namespaces end; if it can, it tidies its folder."""
-    base = folder / number.name
+    base = folder / f"{number.name}-{engine}"[3:]
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, str(base)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", RUN, str(base), engine],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as run:
         assert run.stdout is not None
         pids = json.loads(run.stdout.readline())
@@ -236,6 +241,24 @@ def test_a_run_leaves_the_folders_of_the_living_alone(folder: Path) -> None:
             assert sorted(base.iterdir()) == sorted([one, other])
         assert list(base.iterdir()) == [one]
     assert list(base.iterdir()) == []
+
+
+@pytest.mark.drill
+@pytest.mark.full
+@pytest.mark.parametrize("engine", ["uml", "qemu"])
+def test_a_unit_runs_under_a_real_systemd(folder: Path, engine: EngineName) -> None:
+    """Process 1 is systemd, nothing of the host's own services runs, and a unit is started."""
+    with Machine(MachineSpec(name=f"{engine}1", engine=engine, init="systemd"), folder) as machine:
+        machine.boot()
+        machine.wait()
+        machine.write("/run/systemd/system/mark.service", UNIT)
+
+        machine.run(["systemctl", "start", "mark"], timeout=30)
+
+        assert machine.run(["hostname"]).stdout == f"{engine}1\n"
+        assert machine.read("/proc/1/comm") == "systemd\n"
+        assert machine.read("/run/mark") == ""
+        assert machine.run(["pgrep", "-c", "nginx|sshd|cron"], check=False).stdout == "0\n"
 
 
 @pytest.mark.drill

@@ -73,6 +73,7 @@ def test_a_power_cut_keeps_mature_connections(stage: Stage) -> None:
     assert returns.faults == ()
 
 
+@pytest.mark.full
 def test_a_director_that_stood_still_does_not_come_back_as_active(stage: Stage) -> None:
     """
     SIGSTOP for 2 s: the peer takes over in time; after SIGCONT it yields unasked, so that the VIP is
@@ -145,6 +146,7 @@ def test_a_killed_director_loses_its_vip_by_itself(stage: Stage) -> None:
     node.start()
 
 
+@pytest.mark.full
 def test_a_killed_supervisor_takes_its_processes_along(stage: Stage) -> None:
     """SIGKILL of `director up` alone: the others end in order, no orphan is left to hold the VIP."""
     node = stage.active()
