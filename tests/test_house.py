@@ -18,6 +18,7 @@ FLOORS = {
     "director.vrrp.stage": 5,
     "director.vrrp.vips": 5,
     "director.vrrp.mute": 5,
+    "director.vrrp.standing": 5,
     "director.vrrp.chance": 5,
     "director.vrrp.burst": 5,
     "director.vrrp.ground": 5,

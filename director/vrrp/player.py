@@ -29,10 +29,11 @@ from director.vrrp.machine import Effect, Rules, State, Step
 from director.vrrp.secret import read_secret
 from director.vrrp.socket import Announcer
 from director.vrrp.speech import Speech
+from director.vrrp.standing import Standing
 from director.vrrp.states import why_ticked
 from director.vrrp.tally import Tally
 from director.vrrp.vips import Vips
-from director.wire.messages import Role, RoleName
+from director.wire.messages import Role
 
 BURST_MAX = 64  # datagrams that an active router reads in one go
 
@@ -57,7 +58,6 @@ class Player:
         self._group: dict[str, Player] = {}
         self._addresses = addresses
         self.state: State = machine.Off()
-        self.reason = "waits for the engine's word that the table stands"
         self.lateness = 0.0
         self.molested = False  # was an advert refused in the last turn?
         self._refused = Tally(f"{router.name}: adverts refused")
@@ -66,16 +66,12 @@ class Player:
         self._rivals = Tally(f"{router.name}: two are active")
         self._vips = Vips(router, addresses, announcer)
         self._conflict = Conflict(router.interval)
+        self._standing = Standing(router, self._conflict)
         self._chance = Chance(router, maps)
         self._links: dict[str, Link] = {}
         self._open_socket = open_socket
         self._socket: AdvertSocket | None = None
-        self._peer = ""
         self._spoke_last = ""
-        self._fault = False
-        self._since = time.time()
-        self._addresses_text = tuple(str(vip.prefix) for vip in router.vips)
-        self._role = self._new_role()
 
     @property
     def deadline(self) -> float:
@@ -162,7 +158,7 @@ class Player:
         self._speech.begin(source, secret, time.time())
         self._vips.prepare()
         self.look(links, now)
-        self._fault = False
+        self._standing.fault = False
         if holding:
             self._vips.adopt(now)
         else:
@@ -182,7 +178,7 @@ class Player:
 
     def stop(self, reason: str, now: float, *, fault: bool = False) -> None:
         """Out at once. Who waits on `fileno` must have been told before (notify_closing)."""
-        self._fault = fault
+        self._standing.fault = fault
         if fault:
             self._do(machine.stop(self.state), reason, now)
         else:  # the file changed, or we end: what becomes of the others is said to each
@@ -225,45 +221,23 @@ class Player:
         if self.state.hold:
             self._vips.turn(now)
         if self._conflict.lapse(now):
-            self._role = self._new_role()
+            self._changed()
 
     def role(self) -> Role:
         """As `status` shows it; the same object as long as nothing has changed."""
-        return self._role
+        return self._standing.role
 
-    def _new_role(self) -> Role:
-        return Role(
-            router=self.router.name,
-            vrid=self.router.vrid,
-            role=self._role_name(),
-            priority=self.rules.priority,
-            since=self._since,
-            addresses=self._addresses_text,
-            peer=self._peer,
-            reason=self.reason,
-            conflict=self._conflict.says,
-            conflicts=self._conflict.count,
-        )
-
-    def _role_name(self) -> RoleName:
-        match self.state:
-            case machine.Off():
-                return "fault" if self._fault else "off"
-            case machine.Backup() | machine.Adopting():
-                return "backup"
-            case _:
-                return "active"
+    def _changed(self) -> None:
+        self._standing.tell(self.state, self.rules)
 
     def _say(self, reason: str) -> None:
         """The role, or why it is played, may have changed."""
-        if self._role_name() != self._role.role:
-            self._since = time.time()
-        self.reason = reason
-        self._role = self._new_role()
+        self._standing.reason = reason
+        self._changed()
 
     def _fail(self, why: str) -> None:
-        self._fault = True
-        if why != self.reason:
+        self._standing.fault = True
+        if why != self._standing.reason:
             log.warning("%s: fault: %s", self.router.name, why)
         self._say(why)
 
@@ -283,9 +257,9 @@ class Player:
         if advert.priority == RESIGNING:
             why, peer = f"{source} resigned", ""
         self._spoke_last = source
-        if peer != self._peer:
-            self._peer = peer
-            self._role = self._new_role()
+        if peer != self._standing.peer:
+            self._standing.peer = peer
+            self._changed()
         rivals, known = self.active and advert.priority != RESIGNING, self._conflict.says
         self._do(machine.hear(self.rules, self.state, advert, source, now), why, now)
         if rivals and self.active:
@@ -294,11 +268,11 @@ class Player:
         elif rivals and not known and self.rules.preempt_after == math.inf:
             # Nobody preempts, so that he was active all the time: a split that has healed.
             self._conflict.count += 1
-            self._role = self._new_role()
+            self._changed()
 
     def _alarm(self, now: float) -> None:
         self._rivals.add(self._conflict.says, now)
-        self._role = self._new_role()
+        self._changed()
 
     def _do(self, step: Step, why: str, now: float) -> None:
         """What the machine says, and what becomes of our group by it."""

@@ -193,20 +193,22 @@ def test_vips_found_at_start_are_kept_until_somebody_is_heard(scene: Scene, prio
     assert scene.addresses.there == {}
 
 
-def test_vips_found_at_start_are_active_again_when_nobody_is(scene: Scene) -> None:
+def test_vips_found_at_start_are_active_again_when_nobody_is(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     An interval and a half of silence: active, and `since` is that moment and not the start.
     """
     scene.addresses.there = dict.fromkeys(HELD, 1.0)
+    monkeypatch.setattr("director.vrrp.standing.time.time", lambda: 7.0)
     player = scene.player()
-    player._since = 0.0
+    monkeypatch.setattr("director.vrrp.standing.time.time", lambda: 8.0)
 
     player.turn(NOW)
     player.turn(NOW + 0.15)
 
     assert scene.diary == ["hold", "send 100", "hold", "announce"]
-    assert player.role().role == "active"
-    assert player.role().since > 0
+    assert (player.role().role, player.role().since) == ("active", 8.0)
 
 
 def test_a_weaker_rival_is_answered_by_few_bursts(scene: Scene) -> None:
