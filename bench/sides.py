@@ -14,6 +14,7 @@ from director.drill.places import Job
 from director.drill.stage import VIP
 
 SERVERS, SERVICES = 3, 2
+REAL_SERVERS = "0A0008"  # 10.0.8.0/24, as the kernel writes it
 
 
 class Node(Protocol):
@@ -94,7 +95,8 @@ def holds_vip(machine: Machine) -> bool:
 def table_whole(machine: Machine) -> bool:
     """Is every DR destination there, with a weight?"""
     rows = [line.split() for line in machine.read("/proc/net/ip_vs").splitlines()]
-    served = [row for row in rows if row[:1] == ["->"] and row[2:3] == ["Route"] and row[3] != "0"]
+    there = [row for row in rows if row[:1] == ["->"] and row[1].startswith(REAL_SERVERS)]
+    served = [row for row in there if row[2] == "Route" and row[3] != "0"]
     return len(served) == SERVERS * SERVICES
 
 
