@@ -22,6 +22,7 @@ FLOORS = {
     "director.vrrp.burst": 5,
     "director.vrrp.ground": 5,
     "director.vrrp.lookout": 5,
+    "director.vrrp.moves": 5,
     "director.vrrp.sniffer": 3,
     "director.vrrp.tally": 3,
     "director.drill": 5,

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from director.config.adverts import read_auth, read_interval
 from director.config.faults import Findings, Key
+from director.config.moves import read_routes, read_rules
 from director.config.nodes import NodeView
 from director.config.readers import pick, read_duration, read_role
 from director.config.schema import FileTable, RouterOverlay
@@ -68,6 +69,11 @@ class RouterReader:
         failback, lease = self._failback(), self._lease(priority, interval, version)
         if isinstance(vrid, UnsetType):
             self._missing("vrid", "write vrid = 1..255, the same on both nodes")
+        mode = pick("addresses", self.table.mode)
+        routes = read_routes(
+            self.table.routes, self.key("routes"), self.view.devices, vips, self.found
+        )
+        rules = read_rules(self.table.rules, self.key("rules"), self.found)
         family = vips[0].prefix.family if vips else Family.IPV4
         if version == 2 and family is Family.IPV6:
             mend = "leave version out, or put an IPv4 address first"
@@ -91,6 +97,9 @@ class RouterReader:
             version=version,
             auth=auth,
             group=group,
+            mode=mode,
+            routes=routes,
+            rules=rules,
         )
 
     def _missing(self, field: str, mend: str) -> None:

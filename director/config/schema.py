@@ -12,7 +12,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Later = Annotated[None, Meta(extra={"later": True})]
 
@@ -23,12 +23,14 @@ DurationOr = Annotated[str, Meta(extra={"kind": "duration"})]
 Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"kind": "path"})]
 HostHeader = Annotated[str, Meta(pattern=r"^[!-~]+$", extra={"kind": "host"})]
 Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"})]
+Label = Annotated[str, Meta(pattern=r"^[^\s/]{1,15}$", extra={"kind": "label"})]
 Status = Annotated[int, Meta(ge=100, le=599)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Weight = Annotated[int, Meta(ge=0, le=65535)]
 Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 9568 section 5.2.4)
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
+RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
 
 Scheduler = Literal[
@@ -58,6 +60,11 @@ class RouterOverlay(Table, frozen=True):
     addresses: "str | AddressTable | list[str | AddressTable] | UnsetType" = UNSET
     lease: DurationOr | UnsetType = UNSET
     failback: "FailbackTable | UnsetType" = UNSET
+    mode: Annotated[Literal["addresses", "dummy"], Meta(extra={"later": ["hook"]})] | UnsetType = (
+        UNSET
+    )
+    routes: "RouteTable | list[RouteTable] | UnsetType" = UNSET
+    rules: "RuleTable | list[RuleTable] | UnsetType" = UNSET
     track: Later = None
     group: str | UnsetType = UNSET
 
@@ -72,6 +79,28 @@ class AddressTable(Table, frozen=True):
     address: str
     interface: str | UnsetType = UNSET
     advertise: bool = True
+    label: Label | UnsetType = UNSET
+    scope: Literal["global", "site", "link", "host"] = "global"
+
+
+class RouteTable(Table, frozen=True, kw_only=True):
+    """A route that moves with a virtual router."""
+
+    to: str
+    via: str | UnsetType = UNSET
+    interface: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    table: RoutingTable | UnsetType = UNSET
+    metric: Annotated[int, Meta(ge=1, le=4294967295)] | UnsetType = UNSET
+
+
+class RuleTable(Table, frozen=True, kw_only=True):
+    """A rule that moves with a virtual router."""
+
+    source: str | UnsetType = field(default=UNSET, name="from")
+    to: str | UnsetType = UNSET
+    table: RoutingTable
+    priority: Annotated[int, Meta(ge=1, le=32765)]
 
 
 class AuthTable(Table, frozen=True):

@@ -33,6 +33,7 @@ SPELLINGS = {
     "duration": ("a duration", 'write one number and one unit of ms, s, m, h, d, as in "2s"'),
     "path": ("a path", 'write it from the root, without spaces, as in "/healthz"'),
     "host": ("a value for the Host header", "write a host name or an address, without spaces"),
+    "label": ("a label", 'write at most 15 characters, as in ":web"'),
     "device": ("the name of a network device", 'write it as "ip link" shows it, as in "eth0"'),
 }
 

@@ -7,11 +7,13 @@ from msgspec import UNSET
 
 from director.config.faults import Findings, Key
 from director.config.nodes import NodeView
-from director.config.readers import element, listed, read_prefix, read_role
+from director.config.readers import element, listed, pick, read_prefix, read_role
 from director.config.schema import AddressTable, FileTable, RouterOverlay
-from director.model.address import Family
-from director.model.vip import Vip
+from director.model.address import Family, Prefix
+from director.model.vip import DUMMY, Vip
 
+LABEL_MAX = 15  # include/uapi/linux/if.h, IFNAMSIZ
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}  # rtnetlink.h, rt_scope_t
 ADVERTISED_MAX = 255  # RFC 9568 section 5.2.5: one byte counts them
 
 
@@ -103,9 +105,30 @@ class VipReader:
             mend = "write an address that a host can have"
             self.found.add(at, f"{prefix.address} cannot be a virtual address", mend)
             return None
-        if "/" not in text:
-            self.bare.append(Bare(self.view.devices[role], prefix.address, at))
-        return Vip(prefix, self.view.devices[role], advertise)
+        device = self.view.devices[role]
+        if self.table.mode == "dummy":
+            device = DUMMY
+        elif "/" not in text:
+            self.bare.append(Bare(device, prefix.address, at))
+        if isinstance(item, str):
+            return Vip(prefix, device, advertise)
+        label = self._label(item, prefix, device, key)
+        return Vip(prefix, device, advertise, label, SCOPES[item.scope])
+
+    def _label(self, item: AddressTable, prefix: Prefix, device: str, key: Key) -> str:
+        """IPv4 alone has labels and scopes; one that begins with a colon gets the device's name."""
+        written = {"label": item.label is not UNSET, "scope": item.scope != "global"}
+        for name, there in written.items():
+            if there and prefix.family is Family.IPV6:
+                fault = f"{prefix.address} cannot have a {name}"
+                mend = "leave it out: IPv4 addresses alone have one"
+                self.found.add((*key, name), fault, mend)
+        label = pick("", item.label)
+        label = device + label if label.startswith(":") else label
+        if len(label) > LABEL_MAX:
+            fault = f'"{label}" is longer than {LABEL_MAX} characters'
+            self.found.add((*key, "label"), fault, "write a shorter one")
+        return label
 
 
 def _can_move(address: str) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from director.model.service import WEIGHT_MAX
 from director.policy.weight import Override
+from director.wire.messages import Snapshot
 
 FORMAT = 1
 
@@ -104,3 +105,11 @@ def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> li
         for (service, server), one in sorted(overrides.items())
         if not one.until or one.until > now
     ]
+
+
+def last_snapshot(path: Path) -> Snapshot | None:
+    """What the engine before told vrrp; None when nothing can be read of it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Snapshot)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -22,6 +22,7 @@ from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
 from director.policy.facts import Facts
 from director.policy.pulse import pulse_of
+from director.policy.strangers import strangers
 from director.policy.upkeep import sysctls_wanted
 from director.systemd import Systemd
 from director.wire.messages import Snapshot
@@ -92,7 +93,9 @@ async def _main(
 
 def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
     """What vrrp plays, also after a start without us."""
-    snapshot = Snapshot(config.node, config.digest, config.routers)
+    before = memory.last_snapshot(runtime / paths.SNAPSHOT)
+    left = strangers(before.routers if before else (), config.routers)
+    snapshot = Snapshot(config.node, config.digest, config.routers, left)
     memory.write_whole(runtime / paths.SNAPSHOT, msgspec.json.encode(snapshot))
     return snapshot
 

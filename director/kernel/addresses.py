@@ -26,8 +26,10 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,7 +54,7 @@ from director.kernel.netlink import (
 from director.model.address import Family, Prefix, canonical, family_of
 
 NEW_LINK, GET_LINK, NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 16, 18, 20, 21, 22
-ADDRESS, LOCAL, CACHE_INFO, FLAGS = 1, 2, 6, 8
+ADDRESS, LOCAL, LABEL, CACHE_INFO, FLAGS = 1, 2, 3, 6, 8
 NO_DETECTION, NO_PREFIX_ROUTE = 0x02, 0x200
 DETECTION_FAILED, DEPRECATED, TENTATIVE = 0x08, 0x20, 0x40
 LINK_SCOPE = 253
@@ -77,6 +79,17 @@ class Held(msgspec.Struct, frozen=True, order=True):
     prefix: Prefix
 
 
+class Look(NamedTuple):
+    """What an IPv4 address shows beside itself: its label ("": none), its scope."""
+
+    label: str = ""
+    scope: int = 0
+
+
+PLAIN = Look()
+NO_LOOKS: Mapping[Held, Look] = {}
+
+
 class Link(msgspec.Struct, frozen=True):
     """An interface: its index, MAC (empty: none), and whether it is up with carrier."""
 
@@ -96,9 +109,23 @@ class Addresses:
         """Closing twice does nothing."""
         self._socket.close()
 
-    def hold(self, held: Sequence[Held], lease: float) -> dict[Held, int]:
-        """Add or refresh; `lease` in seconds, rounded up, 0 is for ever. What was refused."""
-        return self._each(held, [encode_hold(one, lease) for one in held])
+    def hold(
+        self, held: Sequence[Held], lease: float, looks: Mapping[Held, Look] = NO_LOOKS
+    ) -> dict[Held, int]:
+        """Add or refresh; `lease` in seconds, rounded up, 0 is for ever. What was refused.
+
+        `looks`: labels and scopes of new ones; what is there keeps what it has.
+        """
+        requests = [encode_hold(one, lease, looks.get(one, PLAIN)) for one in held]
+        return self._each(held, requests)
+
+    def request(self, requests: Sequence[bytes]) -> list[int]:
+        """Send any requests of rtnetlink; the errno of each, 0 when it was done."""
+        return [
+            answer.errno
+            for start in range(0, len(requests), BATCH)
+            for answer in self._socket.transact(requests[start : start + BATCH])
+        ]
 
     def release(self, held: Sequence[Held]) -> dict[Held, int]:
         """Remove; one that is not there is no fault. What was refused."""
@@ -176,24 +203,26 @@ class Addresses:
         return refused
 
 
-def encode_hold(held: Held, lease: float) -> bytes:
+@lru_cache(maxsize=8192)  # a thousand VIPs are refreshed twice a second with the same bytes
+def encode_hold(held: Held, lease: float, look: Look = PLAIN) -> bytes:
     """The request that adds an address or refreshes its lease."""
     ipv6 = held.prefix.family is Family.IPV6
     valid = math.ceil(lease) if lease else FOR_EVER
     preferred = 0 if ipv6 else valid
     flags = NO_PREFIX_ROUTE | (NO_DETECTION if ipv6 else 0)
     body = (
-        _place(held)
+        _place(held, look.scope)
+        + (text(LABEL, look.label) if look.label else b"")
         + u32(FLAGS, flags)
         + attribute(CACHE_INFO, LIFETIMES.pack(preferred, valid, 0, 0))
     )
     return pack(NEW_ADDRESS, CREATE | REPLACE, body)
 
 
-def _place(held: Held) -> bytes:
+def _place(held: Held, scope: int = 0) -> bytes:
     prefix = held.prefix
     address = socket.inet_pton(prefix.family, prefix.address)
-    head = ADDRESS_HEAD.pack(prefix.family, prefix.length, 0, 0, held.index)
+    head = ADDRESS_HEAD.pack(prefix.family, prefix.length, 0, scope, held.index)
     return head + attribute(LOCAL, address) + attribute(ADDRESS, address)
 
 

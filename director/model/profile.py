@@ -83,6 +83,7 @@ SYNC = (
 INTERFACE = (
     Setting("arp_ignore", "1", "answer ARP only for addresses of the interface asked on"),
     Setting("arp_announce", "2", "never name a VIP as the source of our own ARP requests"),
+    Setting("promote_secondaries", "1", "the first VIP of a network must not take others along"),
 )
 # 2 and not 0: the kernel uses the larger of `all` and the interface's own, so that a strict `all`
 # is undone by 2 alone.

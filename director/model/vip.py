@@ -4,13 +4,59 @@ import msgspec
 
 from director.model.address import Family, Prefix
 
+DUMMY = "director-dummy"  # holds the VIPs of routers in mode "dummy"
+
 
 class Vip(msgspec.Struct, frozen=True):
-    """An address that moves with its virtual router, and the interface (device) that holds it."""
+    """An address that moves with its virtual router, and the interface (device) that holds it.
+
+    `label` is what old tools call it ("" is the device's name), `scope` how far it is valid (a
+    number of rtnetlink: 0 everywhere, 253 on the link, 254 on the host); IPv4 alone has them.
+    """
 
     prefix: Prefix
     interface: str
     advertise: bool = True
+    label: str = ""
+    scope: int = 0
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A route that is there while the router is active.
+
+    `interface` is a device ("": the kernel finds it by `via`); `via` is empty for what is on the
+    link. `source` is the preferred one, a VIP, and ends the route with the VIP.
+    """
+
+    to: Prefix
+    via: str = ""
+    interface: str = ""
+    source: str = ""
+    table: int = 254
+    metric: int = 0
+
+    def __str__(self) -> str:
+        via = f" via {self.via}" if self.via else ""
+        return f"route {self.to}{via} table {self.table}"
+
+
+class RouteRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that is there while the router is active: packets from `source`, to `to`, or both."""
+
+    source: Prefix | None = None
+    to: Prefix | None = None
+    table: int
+    priority: int
+
+    @property
+    def family(self) -> Family:
+        named = self.source or self.to
+        assert named is not None
+        return named.family
+
+    def __str__(self) -> str:
+        ends = [f"{word} {one}" for word, one in (("from", self.source), ("to", self.to)) if one]
+        return f"rule {self.priority} {' '.join(ends)} table {self.table}"
 
 
 class Failback(msgspec.Struct, frozen=True):
@@ -35,7 +81,9 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     adverts go unicast (empty: multicast). `interval` in seconds. `lease` is the kernel
     lifetime of the VIPs in seconds; 0 keeps them for ever. `checksum` is `pseudo` or `plain`.
     `version` is 2 or 3; `auth` is for version 2. Routers with one `group` move together; "" is
-    none. `accept`: VIPs take packets for themselves (RFC 9568 Accept_Mode), which IPVS needs.
+    none. `routes` and `rules` move along. In `mode` "dummy" the VIPs are on a dummy device, and
+    announced to nobody. `accept`: VIPs take packets for themselves (RFC 9568 Accept_Mode), which
+    IPVS needs.
     """
 
     name: str
@@ -53,6 +101,9 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth | None = None
     group: str = ""
     accept: bool = True
+    routes: tuple[Route, ...] = ()
+    rules: tuple[RouteRule, ...] = ()
+    mode: str = "addresses"
 
     @property
     def sealed(self) -> bool:
@@ -72,3 +123,12 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
             for vip in self.vips
             if vip.advertise and vip.prefix.family is self.family
         )
+
+
+def goes_on(before: Router, now: Router) -> bool:
+    """Is it the same virtual router to the others, under other terms, with a VIP in common?"""
+    same = all(
+        getattr(before, field) == getattr(now, field)
+        for field in ("name", "vrid", "interface", "version", "group", "mode")
+    )
+    return same and not set(before.vips).isdisjoint(now.vips)

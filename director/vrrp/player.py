@@ -29,6 +29,7 @@ from director.vrrp.machine import Effect, Rules, State, Step
 from director.vrrp.secret import read_secret
 from director.vrrp.socket import Announcer
 from director.vrrp.speech import Speech
+from director.vrrp.states import why_ticked
 from director.vrrp.tally import Tally
 from director.vrrp.vips import Vips
 from director.wire.messages import Role, RoleName
@@ -164,6 +165,8 @@ class Player:
         self._fault = False
         if holding:
             self._vips.adopt(now)
+        else:
+            self._vips.none()
         self._do(machine.start(self.rules, now, holding=holding), "started", now)
         return True
 
@@ -189,6 +192,18 @@ class Player:
             self._socket = None
         self._say(reason)
 
+    def retire(self, heir: Router) -> None:
+        """The same virtual router is going to be played under other terms, and adopts the VIPs.
+
+        Nothing is said: a resignation would have the peer take them. Those the heir does not name
+        go. Who waits on `fileno` must have been told before.
+        """
+        self._vips.leave_to(heir)
+        self.state = machine.Off()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def leave(self, now: float, *, patience: float, stopping: bool) -> None:
         """Hand over, make before break."""
         step = machine.leave(self.rules, self.state, now, patience=patience, stopping=stopping)
@@ -206,7 +221,7 @@ class Player:
             self._hear(datagram, now)
         if now >= self.state.deadline:
             step = machine.tick(self.rules, self.state, now)
-            self._do(step, _why_ticked(self.state, step.state), now)
+            self._do(step, why_ticked(self.state, step.state), now)
         if self.state.hold:
             self._vips.turn(now)
         if self._conflict.lapse(now):
@@ -340,16 +355,3 @@ class Player:
             packet = self._speech.packet(priority, destination)
             if code := self._socket.send(packet, destination):
                 self._unsent.add(f"to {destination}: {os.strerror(code)}", now)
-
-
-def _why_ticked(before: State, after: State) -> str:
-    """What a deadline that passed has meant."""
-    match before, after:
-        case machine.Leaving(), machine.Active():
-            return "nobody took over"
-        case machine.Leaving(), machine.Off():
-            return "stopped; nobody took over in time"
-        case _, machine.Active():
-            return "nobody else is active"
-        case _:
-            return "slept too long: a peer may have taken over"

@@ -110,7 +110,7 @@ class Vrrp:
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("the snapshot cannot be read; waiting for the engine: %s", error)
         else:
-            self._stage.play(snapshot.routers)
+            self._stage.play(snapshot.routers, snapshot.strangers)
 
     async def _keep_linked(self) -> None:
         """Talk to the engine whenever there is one."""
@@ -132,7 +132,7 @@ class Vrrp:
         async for message in link.messages():
             match message:
                 case Snapshot():
-                    self._stage.play(message.routers)
+                    self._stage.play(message.routers, message.strangers)
                 case TableReady():
                     self._stage.table_ready()
                 case HandOver(router):

@@ -11,6 +11,7 @@
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -18,10 +19,10 @@ from pathlib import Path
 
 import trio
 
-from director.kernel.addresses import Addresses
+from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
 from director.kernel.watch import AddressGone, AddressIs, Event, Lost, Watch
-from director.model.vip import Router
+from director.model.vip import DUMMY, Router, Vip, goes_on
 from director.vrrp.advert_socket import OpenSocket, open_socket
 from director.vrrp.chance import Maps
 from director.vrrp.claims import Claim
@@ -125,15 +126,19 @@ class Stage:
         """VIPs may be taken from now on."""
         self._table_ready.set()
 
-    def play(self, routers: Sequence[Router]) -> None:
-        """Play these and no others; those that stay as they are go on undisturbed."""
+    def play(self, routers: Sequence[Router], strangers: Sequence[Vip] = ()) -> None:
+        """Play these and no others; those that stay as they are go on undisturbed.
+
+        `strangers`: VIPs of a file before, that nobody holds now. They are removed.
+        """
         if self._stopping:
             return
+        self._remove(strangers)
         kept = {seat.player.router: seat for seat in self._seats if seat.player.router in routers}
         for seat in self._seats:
             if seat.player.router not in kept:
                 seat.scope.cancel()
-                self._stop(seat, "the file changed")
+                self._replace(seat, routers)
         fresh = [self._seat(router) for router in routers if router not in kept]
         seats = kept | {seat.player.router: seat for seat in fresh}
         self._seats = [seats[router] for router in routers]
@@ -185,7 +190,7 @@ class Stage:
             await self._table_ready.wait()
             while player.playing or not self._stopping:
                 if not player.playing:
-                    started = player.start(self._ground.links() or {}, trio.current_time())
+                    started = player.start(self._links_for(player.router), trio.current_time())
                     self.tell()
                     if not started:
                         with trio.move_on_after(START_AGAIN_EVERY) as seat.nap:
@@ -216,7 +221,7 @@ class Stage:
             return
         self._covered = active
         held: dict[str, set[str]] = {}
-        for vip in (vip for router in active for vip in router.vips):
+        for vip in (vip for router in active if router.mode != "dummy" for vip in router.vips):
             held.setdefault(vip.interface, set()).add(vip.prefix.address)
         self._lookout.cover(held, self._ground.links() or {})
 
@@ -261,6 +266,39 @@ class Stage:
                 seat.player.look(links, trio.current_time())
         self._covered = None  # the interfaces are others now, or have other MACs
         self._turned()
+
+    def _replace(self, seat: Seat, routers: Sequence[Router]) -> None:
+        """The file changed. Who goes on under other terms keeps its VIPs: they are adopted."""
+        heirs = (one for one in routers if goes_on(seat.player.router, one))
+        heir = next(heirs, None)
+        if heir is None or not seat.player.state.hold:
+            self._stop(seat, "the file changed")
+            return
+        trio.lowlevel.notify_closing(seat.player.fileno)
+        seat.player.retire(heir)
+
+    def _remove(self, strangers: Sequence[Vip]) -> None:
+        links = self._ground.links() or {}
+        left = [
+            Held(links[vip.interface].index, vip.prefix)
+            for vip in strangers
+            if vip.interface in links
+        ]
+        refused = self._addresses.release(left) if left else {}
+        for one, code in refused.items():
+            log.warning("cannot remove %s: %s", one.prefix, os.strerror(code))
+
+    def _links_for(self, router: Router) -> dict[str, Link]:
+        """The links, with the dummy among them where it needs one."""
+        links = self._ground.links() or {}
+        if router.mode != "dummy" or DUMMY in links:
+            return links
+        try:
+            self._addresses.dummy(DUMMY)
+        except OSError as error:
+            log.warning("no dummy device: %s; mend: modprobe dummy", error.strerror)
+        self._ground.read()
+        return self._ground.links() or {}
 
     def _stop(self, seat: Seat, reason: str, *, fault: bool = False) -> None:
         if seat.player.playing:

@@ -101,3 +101,16 @@ class Step(msgspec.Struct, frozen=True):
 
     state: State
     effects: tuple[Effect, ...] = ()
+
+
+def why_ticked(before: State, after: State) -> str:
+    """What a deadline that passed has meant."""
+    match before, after:
+        case Leaving(), Active():
+            return "nobody took over"
+        case Leaving(), Off():
+            return "stopped; nobody took over in time"
+        case _, Active():
+            return "nobody else is active"
+        case _:
+            return "slept too long: a peer may have taken over"

@@ -19,12 +19,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from director.kernel import sysctl
-from director.kernel.addresses import Addresses, Held, Link
+from director.kernel.addresses import PLAIN, Addresses, Held, Link, Look
 from director.kernel.watch import AddressGone, AddressIs
 from director.model.address import Family
 from director.model.vip import Router, Vip
 from director.vrrp.burst import Burst
 from director.vrrp.frames import gratuitous_arp, neighbour_advertisement
+from director.vrrp.moves import Moves
 from director.vrrp.mute import Mute
 from director.vrrp.socket import Announcer
 
@@ -54,9 +55,11 @@ class Vips:
         self._addresses = addresses
         self._mute = Mute(router.name, addresses)
         self._burst = Burst(announcer)
+        self._moves = Moves(router, addresses)
         self._read = read
         self._links: dict[str, Link] = {}
         self._mine: dict[Held, Vip] = {}
+        self._looks: dict[Held, Look] = {}
         self._round: deque[Held] = deque()
         self._touched: dict[Held, None] = {}
         self._refused: dict[Held, int] = {}
@@ -87,6 +90,8 @@ class Vips:
         """The interfaces as they are now; with another MAC they are announced at once."""
         before, self._links = self._links, links
         self._mine = dict(self._held(links))
+        looks = {held: Look(vip.label, vip.scope) for held, vip in self._mine.items()}
+        self._looks = {held: look for held, look in looks.items() if look != PLAIN}
         if any(
             device in before and device in links and before[device].mac != links[device].mac
             for device in self.devices
@@ -105,6 +110,10 @@ class Vips:
         """What takes time is done now, and not when they have to move."""
         self._mute.prepare()
 
+    def none(self) -> None:
+        """None of them is here: what moves along has no place here either."""
+        self._moves.release(self._links)
+
     def adopt(self, now: float) -> None:
         """They are there from a life before: refresh them from now on."""
         self._refresh_at = now
@@ -122,9 +131,19 @@ class Vips:
         self._touched.clear()
         self._refused = {}
         self.hush()
-        self._mute.keep(self._router.vips)
+        self._moves.release(self._links)
+        if self._router.mode != "dummy":
+            self._mute.keep(self._router.vips)
         held = [one for one, _ in self._held(self._links)]
         for one, code in self._addresses.release(held).items():
+            log.warning("%s: cannot release %s: %s", self._name, one.prefix, os.strerror(code))
+
+    def leave_to(self, heir: Router) -> None:
+        """Take those off that the heir does not name, and what moves along: it brings its own."""
+        self._moves.release(self._links)
+        named = set(heir.vips)
+        left = [held for held, vip in self._mine.items() if vip not in named]
+        for one, code in self._addresses.release(left).items():
             log.warning("%s: cannot release %s: %s", self._name, one.prefix, os.strerror(code))
 
     def announce(self, now: float) -> None:
@@ -174,7 +193,9 @@ class Vips:
         self._keep([self._round.popleft() for _ in range(count)], now)
         if self._round:
             self._refresh_at = now
-        elif self._router.lease or self._refused:
+            return
+        self._moves.hold(self._links)
+        if self._router.lease or self._refused or self._moves.refused:
             self._refresh_at = self._next_round
         else:
             self._refresh_at = math.inf
@@ -191,7 +212,7 @@ class Vips:
 
     def _keep(self, held: list[Held], now: float) -> None:
         """Have the kernel hold these, and say what it refuses, once."""
-        refused = self._addresses.hold(held, self._router.lease)
+        refused = self._addresses.hold(held, self._router.lease, self._looks)
         for one in held:
             before, code = self._refused.get(one), refused.get(one)
             if code is None:
@@ -216,7 +237,7 @@ class Vips:
         found = []
         for vip in self._router.vips:
             link, address = self._links.get(vip.interface), vip.prefix.address
-            if link is None or len(link.mac) != 6:
+            if link is None or len(link.mac) != 6 or self._router.mode == "dummy":
                 continue
             if vip.prefix.family is Family.IPV4:
                 frame = gratuitous_arp(link.mac, address)

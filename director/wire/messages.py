@@ -14,7 +14,7 @@ import msgspec
 
 from director.errors import Fault
 from director.model.check import Standing, Target
-from director.model.vip import Router
+from director.model.vip import Router, Vip
 from director.wire.framing import BrokenFrame, frame
 
 RoleName = Literal["active", "backup", "fault", "off"]
@@ -64,12 +64,15 @@ class Levels(msgspec.Struct, frozen=True, tag="levels"):
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
-    """Engine to vrrp: the routers to play. The same struct is what vrrp.json holds."""
+    """Engine to vrrp: the routers to play. The same struct is what vrrp.json holds.
+
+    `strangers` are VIPs of the file before that this one no longer names: to be removed.
+    """
 
     node: str
     digest: str
     routers: tuple[Router, ...]
-    strangers: tuple[str, ...] = ()
+    strangers: tuple[Vip, ...] = ()
 
 
 class TableReady(msgspec.Struct, frozen=True, tag="table-ready"):

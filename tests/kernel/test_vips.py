@@ -16,7 +16,7 @@ import pytest
 from director.kernel.addresses import Held
 from director.kernel.watch import AddressGone, AddressIs, Event, Watch
 from director.model.address import parse_prefix
-from director.model.vip import Router
+from director.model.vip import DUMMY, Route, Router, RouteRule, Vip
 from tests.kernel.vrrp_pair import (
     IP,
     LEASE,
@@ -66,7 +66,10 @@ class Director:
 
     def start(self, router: Router) -> None:
         self.node.start(router)
-        within(20, self.node.holds)
+        try:
+            within(20, self.node.holds)
+        finally:
+            print(self.node.said())
 
     def cable(self, state: str) -> float:
         """`up` or `down`; when that was done."""
@@ -299,3 +302,108 @@ def test_one_who_hears_the_other_alone_names_him(pair: Pair) -> None:
     within(5, lambda: any("active too" in alarm for alarm in alarms(strong)))
     assert weak.holds()
     assert strong.holds()
+
+
+def routes_of(director: Director, table: str) -> str:
+    """What is in a table of the node, both families."""
+    said = ""
+    for family in ("-4", "-6"):
+        asked = [IP, "-n", director.name, family, "route", "show", "table", table]
+        said += subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    return said
+
+
+def rules_of(director: Director) -> str:
+    asked = [IP, "-n", director.name, "rule", "show"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+
+MOVING = msgspec.structs.replace(
+    a_router(0.1),
+    vips=(
+        *VIPS,
+        # Of its own network: addresses of one network must have one scope (devinet.c).
+        Vip(parse_prefix("10.9.0.102"), "eth0", label="eth0:web", scope=253),
+        Vip(parse_prefix("2001:db8:9::10"), "eth0"),
+    ),
+    routes=(
+        Route(to=parse_prefix("203.0.113.0/24"), via="10.9.0.2", table=100),
+        Route(to=parse_prefix("198.51.100.0/24"), interface="eth0", source="10.9.0.101"),
+        Route(to=parse_prefix("2001:db8:a::/48"), interface="eth0", table=100, metric=7),
+    ),
+    rules=(RouteRule(source=parse_prefix("10.9.0.100"), table=100, priority=1000),),
+)
+
+
+def test_labels_routes_and_rules_move_along(director: Director) -> None:
+    """
+    They are there with the VIPs. After a SIGKILL the kernel ends the route that has a VIP as its
+    source and the IPv6 one; the rest goes when vrrp starts again and is not active.
+    """
+    ip("-n", director.name, "route", "add", "10.9.0.0/24", "dev", "eth0")
+    director.start(MOVING)
+    said = ["ip", "-n", director.name, "-4", "address", "show", "dev", "eth0"]
+    shown = subprocess.run(said, capture_output=True, text=True, check=True).stdout
+    assert "10.9.0.102/32 scope link dynamic noprefixroute eth0:web" in shown
+    fenced = "198.51.100.0/24 dev eth0 proto 112 scope link src 10.9.0.101"
+    held = ("203.0.113.0/24 via 10.9.0.2", "2001:db8:a::/48 dev eth0")
+    assert all(one in routes_of(director, "100") for one in held)
+    assert fenced in routes_of(director, "main")
+    assert "from 10.9.0.100 lookup 100" in rules_of(director)
+    ip("-n", director.name, "route", "del", "203.0.113.0/24", "table", "100")
+    within(LEASE, lambda: held[0] in routes_of(director, "100"))
+
+    assert director.node.process is not None
+    director.node.signal(signal.SIGKILL)
+    director.node.process.wait(5)
+    within(LEASE + 2.0, lambda: not director.node.holds_any())
+    within(30, lambda: "2001:db8:a::" not in routes_of(director, "100"))
+    assert fenced not in routes_of(director, "main")
+    assert held[0] in routes_of(director, "100")
+    director.node.start(MOVING)
+    within(20, lambda: "off to backup" in director.node.said())
+    assert "100" not in rules_of(director)
+    assert routes_of(director, "100") == ""
+
+    within(5, director.node.holds)
+    within(5, lambda: held[0] in routes_of(director, "100"))
+    director.node.signal(signal.SIGTERM)
+    within(5, lambda: not director.node.holds_any())
+    assert "lookup 100" not in rules_of(director)
+    assert routes_of(director, "100") == ""
+
+
+def test_in_mode_dummy_vips_are_on_a_dummy(director: Director) -> None:
+    """
+    The device is made, held like any other, and nothing of it is on the interface.
+    """
+    vips = tuple(msgspec.structs.replace(vip, interface=DUMMY) for vip in VIPS)
+    director.node.start(msgspec.structs.replace(a_router(0.1), vips=vips, mode="dummy"))
+
+    def held() -> bool:
+        links = director.node.addresses.links()
+        there = director.node.addresses.all()
+        return DUMMY in links and Held(links[DUMMY].index, VIPS[1].prefix) in there
+
+    within(20, held)
+    assert not director.node.holds_any()
+    ip("-n", director.name, "link", "del", DUMMY)
+    within(5, held)
+
+
+def test_what_the_file_no_longer_names_is_removed_at_start(director: Director) -> None:
+    """
+    A VIP without a lease that an older file had; an operator's address beside it stays.
+    """
+    # As the engine sets it: the first address of a network would take the others along.
+    ip("netns", "exec", director.name, "sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1")
+    old, operators = "10.9.0.102/24", "10.9.0.103/24"
+    for one in (old, operators):
+        ip("-n", director.name, "addr", "add", one, "dev", "eth0")
+    stranger = Vip(parse_prefix(old), "eth0")
+    router = msgspec.structs.replace(a_router(0.1), lease=0.0)
+    director.node.start(router, strangers=(stranger,))
+
+    within(20, director.node.holds)
+    there = {str(held.prefix) for held in director.node.addresses.all()}
+    assert (old in there, operators in there) == (False, True)

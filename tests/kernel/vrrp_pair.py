@@ -72,9 +72,9 @@ class Node:
         self.mac = self.addresses.links()["eth0"].mac
         self.packed = socket.inet_aton(address)
 
-    def start(self, *routers: Router) -> None:
+    def start(self, *routers: Router, strangers: tuple[Vip, ...] = ()) -> None:
         self.vips = routers[0].vips
-        snapshot = Snapshot(self.name, "digest", routers)
+        snapshot = Snapshot(self.name, "digest", routers, strangers)
         (self.runtime / "vrrp.json").write_bytes(msgspec.json.encode(snapshot))
         argv = ["-m", "director", "vrrp", "--runtime", str(self.runtime)]
         with (self.runtime / "log").open("wb") as log:

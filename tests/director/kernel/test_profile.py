@@ -37,8 +37,10 @@ def test_the_plain_profile() -> None:
         (VS + "expire_quiescent_template", "1"),
         ("net.ipv4.conf.eth0.arp_ignore", "1"),
         ("net.ipv4.conf.eth0.arp_announce", "2"),
+        ("net.ipv4.conf.eth0.promote_secondaries", "1"),
         ("net.ipv4.conf.eth1/100.arp_ignore", "1"),
         ("net.ipv4.conf.eth1/100.arp_announce", "2"),
+        ("net.ipv4.conf.eth1/100.promote_secondaries", "1"),
         ("net.ipv4.conf.eth1/100.rp_filter", "2"),
     ]
 

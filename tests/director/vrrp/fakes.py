@@ -3,10 +3,10 @@
 
 import errno
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from director.kernel.addresses import Addresses, Held, Link
+from director.kernel.addresses import NO_LOOKS, Addresses, Held, Link, Look
 from director.kernel.netlink import Torn
 from director.kernel.watch import Event, Watch
 from director.model.address import Family, Prefix
@@ -65,17 +65,31 @@ class FakeAddresses(Addresses):
         self.mute: int | None = MUTE
         self.link_locals: dict[int, str] = {}
         self.local = {US, US2, US3}
+        self.makes: Link | None = None
+        self.requests: list[bytes] = []
+        self.refuse_requests = 0
+        self.looks: dict[Held, Look] = {}
 
     def close(self) -> None:
         """Nothing to close."""
 
     def dummy(self, name: str) -> int:
+        if self.makes is not None and name == self.makes.name:
+            self.found[name] = self.makes
+            return self.makes.index
         if self.mute is None:
             raise OSError(errno.EOPNOTSUPP, f"no {name}")
         return self.mute
 
-    def hold(self, held: Sequence[Held], lease: float) -> dict[Held, int]:
+    def request(self, requests: Sequence[bytes]) -> list[int]:
+        self.requests += requests
+        return [self.refuse_requests] * len(requests)
+
+    def hold(
+        self, held: Sequence[Held], lease: float, looks: Mapping[Held, Look] = NO_LOOKS
+    ) -> dict[Held, int]:
         self.diary.append("hold")
+        self.looks |= looks
         self.there |= {one: lease for one in held if one not in self.refuse}
         return {one: code for one, code in self.refuse.items() if one in held}
 

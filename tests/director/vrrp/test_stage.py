@@ -19,7 +19,7 @@ from director.kernel.addresses import Held, Link
 from director.kernel.watch import AddressGone, AddressIs, LinkGone, LinkIs, Lost
 from director.link import Link as Line
 from director.model.address import Family, Prefix
-from director.model.vip import Router
+from director.model.vip import DUMMY, Router, Vip
 from director.vrrp import process
 from director.vrrp.claims import Claim, question
 from director.vrrp.process import Vrrp
@@ -393,13 +393,89 @@ async def test_only_what_changed_is_started_anew(
     scene.stage.play([FIRST, msgspec.structs.replace(SECOND, priority=120)])
     await passes(0.05)
 
-    assert [advert.priority for _, advert in second.sent][-1] == 0
-    assert all(advert.priority == 100 for _, advert in first.sent)
+    assert all(advert.priority == 100 for _, advert in [*first.sent, *second.sent])
     assert scene.roles() == ["active", "backup"]
-    assert set(scene.addresses.there) == held - {HELD[1]}
+    assert set(scene.addresses.there) == held
     assert second.socket.fileno() == -1
     assert first.socket.fileno() != -1
-    await until(lambda: scene.roles() == ["active", "active"])
+    assert await until(lambda: scene.roles() == ["active", "active"]) < 0.15
+    assert scene.sockets.last.sent[0][1].priority == 120
+
+
+async def test_terms_that_change_leave_the_vips_that_stay(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    No resignation, or the peer would take them; what the new file does not name goes at once.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    sent = scene.sockets.last.sent
+
+    scene.stage.play([msgspec.structs.replace(ROUTER, vips=VIPS[1:], lease=8.0)])
+    await passes(0.01)
+
+    assert all(advert.priority == 100 for _, advert in sent)
+    assert scene.addresses.there == {HELD[1]: 8.0}
+
+
+@pytest.mark.parametrize("field", ["vrid", "interface"])
+async def test_another_virtual_router_of_the_same_name_adopts_nothing(
+    scene: Scene, running: Any, autojump_clock: Any, field: str
+) -> None:
+    """
+    To the others it is a new one: the old one resigns, and its VIPs go.
+    """
+    scene.addresses.found["eth1"] = msgspec.structs.replace(ETH0, name="eth1", index=3)
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    old = scene.sockets.last
+
+    other = {"vrid": 52, "interface": "eth1"}[field]
+    scene.stage.play([msgspec.structs.replace(ROUTER, **{field: other})])
+    await passes(0.01)
+
+    assert old.sent[-1][1].priority == 0
+    assert not any(held.index == 2 for held in scene.addresses.there)
+
+
+async def test_what_the_file_no_longer_names_is_removed_and_nothing_else(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    VIPs of the file before, from the snapshot; those that we find of this one are adopted, and an
+    operator's address stays. On an interface that is gone there is nothing to remove.
+    """
+    stranger, operators = Held(2, Prefix("192.0.2.102", 24)), Held(2, Prefix("192.0.2.77", 24))
+    lost = Vip(Prefix("192.0.2.103", 24), "eth9")
+    scene.addresses.there = {HELD[0]: 1.0, stranger: 0.0, operators: 0.0}
+    snapshot = Snapshot("lb1", "digest", (ROUTER,), (Vip(stranger.prefix, "eth0"), lost))
+    scene.write(msgspec.json.encode(snapshot))
+    await running()
+
+    assert scene.addresses.there.keys() >= {HELD[0], operators}
+    assert stranger not in scene.addresses.there
+
+
+async def test_in_mode_dummy_vips_are_on_a_dummy_and_announced_to_nobody(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    The device is made, adverts go out as ever, nothing is announced, nobody looks out.
+    """
+    scene.addresses.makes = msgspec.structs.replace(ETH0, name=DUMMY, index=9)
+    vips = tuple(msgspec.structs.replace(vip, interface=DUMMY) for vip in VIPS)
+    scene.snapshot(msgspec.structs.replace(ROUTER, vips=vips, mode="dummy"))
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    await passes(10)
+
+    assert {held.index for held in scene.addresses.there} == {9}
+    assert scene.announcer.frames == []
+    assert scene.sniffers == []
+    assert len(scene.sockets.last.sent) > 90
 
 
 async def test_a_router_that_is_gone_from_the_file_resigns(
