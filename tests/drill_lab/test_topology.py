@@ -169,7 +169,7 @@ def test_requests_tell_which_server_answers_and_for_how_long_none_did(
     load.wait_for(30)
 
     dead = servers["web1"].stop_listener()
-    eventually(lambda: load.snapshot().waiting > 0.3, 10.0, "a gap")
+    eventually(lambda: load.snapshot().waiting > 0.4, 10.0, "a gap")
     servers["web1"].start_web()
     load.wait_for(10)
 
