@@ -32,14 +32,9 @@ class Conflict:
         self._from = math.inf
         self._until = -math.inf
 
-    def begin(self, now: float) -> None:
-        """We are active from now on."""
-        self._from = now + self._grace
-        self._clear()
-
-    def end(self) -> None:
-        """We are active no more."""
-        self._from = math.inf
+    def turned(self, now: float, *, active: bool) -> None:
+        """Our role is another from now on."""
+        self._from = now + self._grace if active else math.inf
         self._clear()
 
     def heard(self, source: str, interval: float, now: float) -> bool:

@@ -90,9 +90,7 @@ class Sniffer:
 
 
 def program(family: Family, addresses: Collection[str], mac: bytes) -> bytes:
-    """The filter: frames of another MAC than ours that claim one of these."""
-    if not addresses:
-        return assemble([DROP])
+    """The filter: frames of another MAC than ours that claim one of these, if there are any."""
     lines: list[Op | str] = []
     at = SENDER_MAC_AT if family is Family.IPV4 else 6
     if family is Family.IPV6:

@@ -121,7 +121,6 @@ class Vips:
     def take(self, now: float) -> None:
         """Put them on their interfaces; the next announcement is made at once."""
         self._quiet_until = -math.inf
-        self._round.clear()  # an adoption may be half through
         self._hold(now)
 
     def drop(self) -> None:

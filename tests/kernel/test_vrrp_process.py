@@ -21,7 +21,6 @@ from tests.kernel.vrrp_pair import (
     a_router,
     arrive,
     golden,
-    ip,
     over_ipv6,
     secret_of,
     within,
@@ -121,19 +120,6 @@ def test_released_vips_linger_mute(pair: Pair) -> None:
     assert not answers_arp(heir, old, VIPS[0].prefix.address)
     gone_at = within(LINGER + 2 * KERNEL_LOOKS, lambda: not old.local(VIPS[0].prefix.address))
     assert gone_at - asked_at > LINGER - KERNEL_LOOKS
-
-
-@at_100_ms
-def test_a_vip_that_somebody_deletes_is_put_back(pair: Pair) -> None:
-    """
-    Within a quarter of the lease.
-    """
-    active, _ = pair.roles()
-
-    ip("-n", active.name, "addr", "del", str(VIPS[1].prefix), "dev", "eth0")
-
-    assert not active.holds()
-    within(LEASE / 4 + SLACK, active.holds)
 
 
 @at_100_ms

@@ -84,7 +84,9 @@ class Scene:
 
     def links(self, *links: Link) -> None:
         """These are all interfaces from now on, and the kernel says so."""
-        gone = [LinkGone(link.index) for link in self.addresses.found.values()]
+        there = {link.index for link in links}
+        before = [link.index for link in self.addresses.found.values()]
+        gone = [LinkGone(index) for index in before if index not in there]
         self.addresses.found = {link.name: link for link in links}
         self.watch.tell(*gone, *(LinkIs(link) for link in links))
 
@@ -1004,3 +1006,21 @@ async def test_an_active_rival_is_an_alarm_until_it_falls_silent(
     await passes(0.16)
 
     assert findings(scene) == [("", 1)]
+
+
+async def test_another_mac_of_ours_is_no_rival(
+    scene: Scene, running: Any, autojump_clock: Any
+) -> None:
+    """
+    It changes while we are active: from then on the filter knows the new one.
+    """
+    scene.snapshot(ROUTER)
+    await running()
+    await until(lambda: scene.roles() == ["active"])
+    assert scene.sniffers[0].mac == ETH0.mac
+
+    scene.links(msgspec.structs.replace(ETH0, mac=b"\2" * 6))
+    await passes(0.01)
+
+    assert scene.roles() == ["active"]
+    assert scene.sniffers[0].mac == b"\2" * 6
