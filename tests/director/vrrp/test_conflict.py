@@ -49,13 +49,15 @@ def test_one_that_goes_on_is_counted_once() -> None:
 
 
 def test_a_claim_lasts_until_questions_are_unanswered() -> None:
-    """Three seconds; an advert in between does not shorten it."""
+    """Three seconds; an advert in between does not shorten it, and tells more."""
     found = settled()
 
     assert found.seen(CLAIM, NOW)
-    assert not found.heard("192.0.2.3", 0.1, NOW + 1)
-
     assert found.says == "02:00:00:00:00:bb claims 192.0.2.10 too"
+    assert found.heard("192.0.2.3", 0.1, NOW + 1)
+    assert not found.heard("192.0.2.3", 0.1, NOW + 1.1)
+
+    assert (found.says, found.count) == ("192.0.2.3 is active too", 1)
     assert not found.lapse(NOW + CLAIM_LASTS - 0.01)
     assert found.lapse(NOW + CLAIM_LASTS)
 
