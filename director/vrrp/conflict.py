@@ -32,19 +32,18 @@ class Conflict:
         self._from = math.inf
         self._until = -math.inf
 
-    def begin(self, now: float) -> None:
-        """We are active from now on."""
-        self._from = now + self._grace
-        self._clear()
-
-    def end(self) -> None:
-        """We are active no more."""
-        self._from = math.inf
+    def turned(self, now: float, *, active: bool) -> None:
+        """Our role is another from now on."""
+        self._from = now + self._grace if active else math.inf
         self._clear()
 
     def heard(self, source: str, interval: float, now: float) -> bool:
-        """An advert of another active, whom we do not yield to. Is this how it begins?"""
-        return self._note(f"{source} is active too", now, SILENCE * interval)
+        """An advert of another active, whom we do not yield to. Is it news?"""
+        before = self.says
+        self._note(f"{source} is active too", now, SILENCE * interval)
+        if self.says:
+            self.says = f"{source} is active too"  # tells more than a claim
+        return self.says != before
 
     def seen(self, claim: Claim, now: float) -> bool:
         """Somebody claims an address that we hold. Is this how it begins?"""
@@ -62,7 +61,6 @@ class Conflict:
             return False
         begins = not self.says
         self.count += begins
-        # An advert tells more than a claim, and the first claim is as good as the next.
         self.says = self.says or what
         self._until = max(self._until, now + lasts)
         return begins

@@ -191,8 +191,7 @@ class Player:
     def retire(self, heir: Router) -> None:
         """The same virtual router is going to be played under other terms, and adopts the VIPs.
 
-        Nothing is said: a resignation would have the peer take them. Those the heir does not name
-        go. Who waits on `fileno` must have been told before.
+        Nothing is said, or the peer would take them. `fileno`: as for `stop`.
         """
         self._vips.leave_to(heir)
         self.state = machine.Off()
@@ -291,7 +290,7 @@ class Player:
             self._effect(effect, now)
         if type(before) is type(step.state):
             return
-        self._be_active_or_not(before, step.state, now)
+        self._conflict.turned(now, active=self.active)
         self._say(why)
         log.info(
             "%s: %s to %s: %s",
@@ -300,12 +299,6 @@ class Player:
             type(step.state).__name__.lower(),
             why,
         )
-
-    def _be_active_or_not(self, before: State, after: State, now: float) -> None:
-        if isinstance(after, machine.Active):
-            self._conflict.begin(now)
-        elif isinstance(before, machine.Active):
-            self._conflict.end()
 
     def _effect(self, effect: Effect, now: float) -> None:
         match effect:
