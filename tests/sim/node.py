@@ -61,6 +61,7 @@ class Router:
         self.name = f"{node.name}{segment or ''}"
         self.state: State = Off()
         self.until = -math.inf  # by the node's clock: how long the kernel holds the VIP
+        self.arrives = 0.0  # when its last advert does, on a whole wire
         self.alarm = math.inf  # the world's instant of the next call that is in the heap
         self.yielded: dict[Router, tuple[float, float]] = {}  # to whom, when, to an advert of when
 

@@ -144,8 +144,9 @@ class World:
             )
             self.adverts[priority, interval] = advert
         if wire is WHOLE:
-            arrives = self.now + DELAY * (SHARE + (1 - SHARE) * chance.random())
-            self.at(arrives, self._deliver, sender, advert, self.now)
+            soon = self.now + DELAY * (SHARE + (1 - SHARE) * chance.random())
+            sender.arrives = max(soon, sender.arrives)  # a network at rest keeps the order
+            self.at(sender.arrives, self._deliver, sender, advert, self.now)
             return
         for hearer in self.segments[sender.segment]:
             if (sender.node.number, hearer.node.number) in wire.cut or hearer is sender:
@@ -262,7 +263,8 @@ class World:
         node = router.node
         calm = node.clock.at(self.calm_at)
         rested = all(
-            isinstance(one.state, Backup) and one.state.rest_until < calm for one in node.routers
+            isinstance(one.state, Backup) and max(one.state.since, one.state.rest_until) < calm
+            for one in node.routers
         )
         eager = router.rules.preempt_after == 0 and node.changed_at < self.calm_at
         return node.runs and rested and eager
