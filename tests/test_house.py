@@ -26,6 +26,7 @@ FLOORS = {
     "director.vrrp.moves": 5,
     "director.vrrp.sniffer": 3,
     "director.vrrp.tally": 3,
+    "director.vrrp.punctuality": 2,
     "director.drill": 5,
     "checks.worker": 5,
     "director.link": 4,

@@ -80,8 +80,8 @@ async def _main(
             nursery.start_soon(doors.serve, control_door, verbs.control)
             nursery.start_soon(_tell_ready, reconciler, workers)
             nursery.start_soon(firewall.run)
-            if beats := pulse_of(config):
-                nursery.start_soon(pulse.beat, beats, workers.is_active)
+            nursery.start_soon(workers.beat)
+            nursery.start_soon(pulse.beat, pulse_of(config), workers.is_active)
             nursery.start_soon(_feed_watchdog, systemd)
             systemd.say("READY=1")
             log.info("ready: %d services", len(config.services))

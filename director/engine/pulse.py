@@ -15,8 +15,10 @@ LOOK_AGAIN_AFTER = 0.5  # seconds, while this node is not active
 log = logging.getLogger("director.engine")
 
 
-async def beat(pulse: Pulse, active: Callable[[], bool]) -> None:
+async def beat(pulse: Pulse | None, active: Callable[[], bool]) -> None:
     """For ever. A datagram that cannot be sent is lost: the next is soon."""
+    if pulse is None:
+        return
     number = 0
     with _sink():
         while True:

@@ -20,6 +20,7 @@ from director.policy.dealing import deal
 from director.policy.facts import Facts
 from director.policy.report import rfc3339
 from director.wire.messages import (
+    BEAT_EVERY,
     Beat,
     HandOver,
     Hello,
@@ -44,12 +45,17 @@ class Worker:
         self.link = link
         self.since = time.time()
         self.lateness = 0.0
+        self.histogram: tuple[int, ...] = ()
         self.epoch = 0
 
     def state(self) -> ProcessState:
         """As `status` shows it."""
         return ProcessState(
-            self.hello.name, self.hello.pid, rfc3339(self.since), round(self.lateness * 1000, 3)
+            self.hello.name,
+            self.hello.pid,
+            rfc3339(self.since),
+            round(self.lateness * 1000, 3),
+            self.histogram,
         )
 
 
@@ -84,6 +90,12 @@ class Workers:
                 if worker is not None:
                     self._farewell(worker)
                 nursery.cancel_scope.cancel()
+
+    async def beat(self) -> None:
+        """Tell vrrp that we live, from the loop that does the work; for ever."""
+        while True:
+            self._tell_vrrp(Beat())
+            await trio.sleep(BEAT_EVERY)
 
     def table_ready(self) -> None:
         """VIPs may be taken from now on."""
@@ -154,8 +166,8 @@ class Workers:
                 self._learn(standings)
             case "vrrp", Roles(roles):
                 self._hear_roles(roles)
-            case _, Beat(lateness) if 0 <= lateness < inf:
-                worker.lateness = lateness
+            case _, Beat(lateness, histogram) if 0 <= lateness < inf:
+                worker.lateness, worker.histogram = lateness, histogram
             case _:
                 return
 

@@ -32,6 +32,7 @@ class RouterState(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...]
     peer: str = ""
     conflicts: int = 0
+    late_adverts: int = 0
 
 
 class WeightState(msgspec.Struct, frozen=True):
@@ -104,12 +105,17 @@ class KernelState(msgspec.Struct, frozen=True):
 
 
 class ProcessState(msgspec.Struct, frozen=True):
-    """A process of this director that is connected, and how late its timers were."""
+    """A process of this director that is connected, and how late its timers were.
+
+    The histogram counts since the process began: up to 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, 1 s,
+    and above.
+    """
 
     name: str
     pid: int
     since: str
     lateness_ms: float
+    lateness_histogram: tuple[int, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What `director status` shows, made from facts and the desired state."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -28,6 +29,7 @@ from director.policy.facts import Facts
 from director.policy.pulse import KEY as PULSE
 from director.wire.messages import Role
 
+LATE_LEAST = 3  # late adverts within an hour that are worth a word
 YEAR_10000 = 253402300800.0
 
 
@@ -62,6 +64,7 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         *_service_findings(services),
         *_router_findings(around.roles),
         *_conflict_findings(around.roles),
+        *_late_findings(around.roles),
         *_refusal_findings(around.refused),
         *_sync_findings(facts, sync),
     )
@@ -137,6 +140,7 @@ def _router_state(role: Role) -> RouterState:
         role.addresses,
         role.peer,
         role.conflicts,
+        role.late,
     )
 
 
@@ -203,6 +207,27 @@ def _conflict_findings(roles: tuple[Role, ...]) -> list[Finding]:
         for role in roles
         if role.conflict
     ]
+
+
+def _late_findings(roles: tuple[Role, ...]) -> list[Finding]:
+    """Three late adverts in an hour are no accident: a longer interval rides them out."""
+    return [
+        Finding(
+            "warning",
+            role.router,
+            f"{role.late} adverts were late within an hour, the worst {role.late_gap:.2f} s after "
+            "the last",
+            f'interval = "{_riding_out(role.late_gap)}" would have ridden them out; or find what '
+            "keeps this machine or the wire busy",
+        )
+        for role in roles
+        if role.late >= LATE_LEAST
+    ]
+
+
+def _riding_out(gap: float) -> str:
+    """The least interval of which a gap is less than two, in whole centiseconds."""
+    return f"{10 * (math.floor(gap / 2 * 100) + 1)}ms"
 
 
 def _refusal_findings(refused: tuple[Refused, ...]) -> list[Finding]:

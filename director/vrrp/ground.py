@@ -7,13 +7,18 @@
 """The links under the virtual routers, kept up to date by events."""
 
 import logging
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
-from director.kernel.addresses import Addresses, Link
+from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
 from director.kernel.watch import Event, LinkGone, LinkIs, Lost
+from director.model.vip import DUMMY, Router, Vip
+from director.vrrp.player import Player
 
 READ_EVERY = 15.0  # seconds
+TABLE_HEADING = 3  # lines
 
 log = logging.getLogger("director.vrrp")
 
@@ -53,3 +58,45 @@ class Ground:
                     self._links.pop(index, None)
             touched = touched or isinstance(event, Lost | LinkIs | LinkGone)
         return touched
+
+    def links_for(self, router: Router) -> dict[str, Link]:
+        """The links, with the dummy among them where it needs one."""
+        links = self.links() or {}
+        if router.mode != "dummy" or DUMMY in links:
+            return links
+        try:
+            self._addresses.dummy(DUMMY)
+        except OSError as error:
+            log.warning("no dummy device: %s; mend: modprobe dummy", error.strerror)
+        self.read()
+        return self.links() or {}
+
+    def remove(self, strangers: Iterable[Vip]) -> None:
+        """Take VIPs off that no router has any more."""
+        links = self.links() or {}
+        left = [
+            Held(links[vip.interface].index, vip.prefix)
+            for vip in strangers
+            if vip.interface in links
+        ]
+        refused = self._addresses.release(left) if left else {}
+        for one, code in refused.items():
+            log.warning("cannot remove %s: %s", one.prefix, os.strerror(code))
+
+    def vips_stand(self, players: Iterable[Player]) -> bool:
+        """Is a VIP of theirs on its interface?"""
+        links = self.links() or {}
+        try:
+            return any(player.holds_any(links) for player in players)
+        except (OSError, Torn) as error:
+            log.warning("the addresses cannot be read: %s", error)
+            return False
+
+
+def table_stands(table: Path) -> bool:
+    """Are there virtual services in the kernel?"""
+    try:
+        with table.open() as lines:
+            return sum(1 for _ in lines) > TABLE_HEADING
+    except OSError:
+        return False

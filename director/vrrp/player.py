@@ -26,6 +26,8 @@ from director.vrrp.conflict import Conflict
 from director.vrrp.frames import Datagram
 from director.vrrp.group import Member, together
 from director.vrrp.machine import Effect, Rules, State, Step
+from director.vrrp.punctuality import Punctuality
+from director.vrrp.rules import effective_priority
 from director.vrrp.secret import read_secret
 from director.vrrp.socket import Announcer
 from director.vrrp.speech import Speech
@@ -58,7 +60,7 @@ class Player:
         self._group: dict[str, Player] = {}
         self._addresses = addresses
         self.state: State = machine.Off()
-        self.lateness = 0.0
+        self.punctuality = Punctuality()
         self.molested = False  # was an advert refused in the last turn?
         self._refused = Tally(f"{router.name}: adverts refused")
         self._odd = Tally(f"{router.name}: adverts heeded that differ from ours")
@@ -66,7 +68,7 @@ class Player:
         self._rivals = Tally(f"{router.name}: two are active")
         self._vips = Vips(router, addresses, announcer)
         self._conflict = Conflict(router.interval)
-        self._standing = Standing(router, self._conflict)
+        self._standing = Standing(router, self._conflict, self.punctuality)
         self._chance = Chance(router, maps)
         self._links: dict[str, Link] = {}
         self._open_socket = open_socket
@@ -94,6 +96,17 @@ class Player:
     def refused(self) -> dict[str, int]:
         """How many adverts were refused, by reason."""
         return dict(self._refused.counts)
+
+    def weigh(self, weights: Iterable[int], now: float) -> None:
+        """Priorities move with these from now on; the next advert says so."""
+        priority = effective_priority(self.router.priority, weights)
+        self.rules = msgspec.structs.replace(self.rules, priority=priority)
+        self.count(now)
+
+    def count(self, now: float) -> None:
+        """What counts by the hour has changed, perhaps."""
+        self._standing.count(now)
+        self._changed()
 
     def join(self, group: Iterable["Player"]) -> None:
         """Move together with these from now on (itself may be among them); nobody: alone."""
@@ -209,7 +222,8 @@ class Player:
         if self._socket is None:
             return
         self.molested = False
-        self.lateness = max(self.lateness, now - self.deadline)
+        if now >= self.deadline:
+            self.punctuality.turned(now - self.deadline)
         # A flood must not keep a speaker from its own advert. Who listens may not take what lies
         # behind the first of many for silence.
         for datagram in self._socket.receive(BURST_MAX if self.state.hold else BACKLOG_MAX):
@@ -228,6 +242,11 @@ class Player:
 
     def _changed(self) -> None:
         self._standing.tell(self.state, self.rules)
+
+    def _mark(self, source: str, interval: float, now: float) -> None:
+        if self.punctuality.advert(source, interval, now):
+            self._standing.count(now)
+            self._changed()
 
     def _say(self, reason: str) -> None:
         """The role, or why it is played, may have changed."""
@@ -256,6 +275,8 @@ class Player:
         if advert.priority == RESIGNING:
             why, peer = f"{source} resigned", ""
         self._spoke_last = source
+        if isinstance(self.state, machine.Backup):
+            self._mark(source, advert.interval, now)
         if peer != self._standing.peer:
             self._standing.peer = peer
             self._changed()
@@ -290,6 +311,7 @@ class Player:
             self._effect(effect, now)
         if type(before) is type(step.state):
             return
+        self.punctuality.start_over()
         self._conflict.turned(now, active=self.active)
         self._say(why)
         log.info(
@@ -318,6 +340,8 @@ class Player:
 
     def _send(self, priority: int, now: float) -> None:
         assert self._socket is not None
+        if priority != RESIGNING:
+            self._mark(self.rules.source, self.rules.interval, now)
         for destination in self._socket.destinations:
             packet = self._speech.packet(priority, destination)
             if code := self._socket.send(packet, destination):

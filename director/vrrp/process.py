@@ -36,6 +36,10 @@ from director.wire.messages import (
 )
 
 RECONNECT_EVERY = 0.2
+# Seconds without a word of the engine, gone or hung, until a whole peer may have our place. It is
+# started again within a second or two, and adopts the table: that moves nothing.
+ENGINE_GRACE = 15.0
+LEAST = (-254,)  # what brings any priority down to 1, but for an owner's
 LAST_WORD = 0.01  # seconds for the engine to hear how it ended
 REALTIME_PRIORITY = 20
 MCL_CURRENT_AND_FUTURE = 3
@@ -84,6 +88,8 @@ class Vrrp:
         self._stage.tell = self._say_roles
         self._link: Link | None = None
         self._said: tuple[Role, ...] | None = None
+        self._heard_at = 0.0
+        self._alone = False
 
     async def main(self) -> None:
         """Until SIGTERM."""
@@ -92,6 +98,7 @@ class Vrrp:
                 await nursery.start(self._stage.run)
                 self._adopt_snapshot()
                 nursery.start_soon(self._keep_linked)
+                nursery.start_soon(self._watch_engine)
                 Systemd().say("READY=1")
                 async for _ in signals:
                     break
@@ -130,6 +137,7 @@ class Vrrp:
 
     async def _listen(self, link: Link) -> None:
         async for message in link.messages():
+            self._heard_at = trio.current_time()
             match message:
                 case Snapshot():
                     self._stage.play(message.routers, message.strangers)
@@ -141,11 +149,27 @@ class Vrrp:
                     pass
             self._say_roles()
 
+    async def _watch_engine(self) -> None:
+        """Without an engine nobody mends the table or quiesces a dead server here."""
+        self._heard_at = trio.current_time()
+        while True:
+            await trio.sleep(BEAT_EVERY)
+            alone = trio.current_time() - self._heard_at > ENGINE_GRACE
+            if alone is self._alone:
+                continue
+            self._alone = alone
+            self._stage.weigh(LEAST if alone else ())
+            if alone:
+                log.warning("no word of the engine for %g s: priority 1", ENGINE_GRACE)
+            else:
+                log.info("the engine is back: priorities as in the file")
+
     async def _beat(self, link: Link) -> None:
         beats = 0
         while True:
             await trio.sleep(BEAT_EVERY)
-            link.say(Beat(self._stage.take_lateness()))
+            self._stage.count()
+            link.say(Beat(self._stage.take_lateness(), self._stage.histogram()))
             beats += 1
             if beats % round(LEVELS_EVERY / BEAT_EVERY) == 0:
                 self._said = None

@@ -11,7 +11,6 @@
 
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -19,14 +18,13 @@ from pathlib import Path
 
 import trio
 
-from director.kernel.addresses import Addresses, Held, Link
-from director.kernel.netlink import Torn
+from director.kernel.addresses import Addresses
 from director.kernel.watch import AddressGone, AddressIs, Event, Lost, Watch
-from director.model.vip import DUMMY, Router, Vip, goes_on
+from director.model.vip import Router, Vip, goes_on
 from director.vrrp.advert_socket import OpenSocket, open_socket
 from director.vrrp.chance import Maps
 from director.vrrp.claims import Claim
-from director.vrrp.ground import READ_EVERY, Ground
+from director.vrrp.ground import READ_EVERY, Ground, table_stands
 from director.vrrp.lookout import Lookout, OpenSniffer
 from director.vrrp.player import Player
 from director.vrrp.sniffer import Sniffer
@@ -39,7 +37,6 @@ LUMP = 0.002  # seconds: 10,000 bad adverts a second are 500 wake-ups and not 10
 PATIENCE = 0.5  # seconds, beyond four intervals, that a hand-over waits for the peer
 PATIENCE_MORE = 1.0  # seconds after that in which the last VIP has to be gone, come what may
 TABLE = Path("/proc/net/ip_vs")
-TABLE_HEADING = 3  # lines
 
 log = logging.getLogger("director.vrrp")
 
@@ -92,6 +89,7 @@ class Stage:
         self._maps = maps
         self._table = table
         self._seats: list[Seat] = []
+        self._weights: Sequence[int] = ()
         self._table_ready = trio.Event()
         self._stopping = False
         self._released = trio.Event()
@@ -117,10 +115,25 @@ class Stage:
 
     def take_lateness(self) -> float:
         """Seconds: how late the worst timer was since this was last asked."""
-        worst = max((seat.player.lateness for seat in self._seats), default=0.0)
+        worst = [seat.player.punctuality.take_worst() for seat in self._seats]
+        return max(worst, default=0.0)
+
+    def count(self) -> None:
+        """What counts by the hour is counted anew."""
         for seat in self._seats:
-            seat.player.lateness = 0.0
-        return worst
+            seat.player.count(trio.current_time())
+
+    def histogram(self) -> tuple[int, ...]:
+        """How many timers were how late (punctuality.BOUNDS), of all routers together."""
+        each = [seat.player.punctuality.histogram for seat in self._seats]
+        return tuple(map(sum, zip(*each, strict=True)))
+
+    def weigh(self, weights: Sequence[int]) -> None:
+        """The priority of every router moves with these from now on."""
+        for seat in self._seats:
+            seat.player.weigh(weights, trio.current_time())
+        self._weights = weights
+        self.tell()
 
     def table_ready(self) -> None:
         """VIPs may be taken from now on."""
@@ -133,7 +146,7 @@ class Stage:
         """
         if self._stopping:
             return
-        self._remove(strangers)
+        self._ground.remove(strangers)
         kept = {seat.player.router: seat for seat in self._seats if seat.player.router in routers}
         for seat in self._seats:
             if seat.player.router not in kept:
@@ -144,7 +157,8 @@ class Stage:
         self._seats = [seats[router] for router in routers]
         for seat in self._seats:
             seat.player.join(one.player for one in self._group(seat))
-        if self._vips_stand(fresh) or self._table_stands():
+        stand = self._ground.vips_stand(seat.player for seat in fresh)
+        if stand or table_stands(self._table):
             self._table_ready.set()
         for seat in fresh:
             self._nursery.start_soon(self._keep_playing, seat)
@@ -173,15 +187,15 @@ class Stage:
         self.tell()
 
     def _seat(self, router: Router) -> Seat:
-        return Seat(
-            Player(
-                router,
-                self._addresses,
-                self._announcer,
-                open_socket=self._open_socket,
-                maps=self._maps,
-            )
+        player = Player(
+            router,
+            self._addresses,
+            self._announcer,
+            open_socket=self._open_socket,
+            maps=self._maps,
         )
+        player.weigh(self._weights, trio.current_time())
+        return Seat(player)
 
     async def _keep_playing(self, seat: Seat) -> None:
         """The hot task of one router: wait for its socket or its deadline, and turn."""
@@ -190,7 +204,9 @@ class Stage:
             await self._table_ready.wait()
             while player.playing or not self._stopping:
                 if not player.playing:
-                    started = player.start(self._links_for(player.router), trio.current_time())
+                    started = player.start(
+                        self._ground.links_for(player.router), trio.current_time()
+                    )
                     self.tell()
                     if not started:
                         with trio.move_on_after(START_AGAIN_EVERY) as seat.nap:
@@ -277,29 +293,6 @@ class Stage:
         trio.lowlevel.notify_closing(seat.player.fileno)
         seat.player.retire(heir)
 
-    def _remove(self, strangers: Sequence[Vip]) -> None:
-        links = self._ground.links() or {}
-        left = [
-            Held(links[vip.interface].index, vip.prefix)
-            for vip in strangers
-            if vip.interface in links
-        ]
-        refused = self._addresses.release(left) if left else {}
-        for one, code in refused.items():
-            log.warning("cannot remove %s: %s", one.prefix, os.strerror(code))
-
-    def _links_for(self, router: Router) -> dict[str, Link]:
-        """The links, with the dummy among them where it needs one."""
-        links = self._ground.links() or {}
-        if router.mode != "dummy" or DUMMY in links:
-            return links
-        try:
-            self._addresses.dummy(DUMMY)
-        except OSError as error:
-            log.warning("no dummy device: %s; mend: modprobe dummy", error.strerror)
-        self._ground.read()
-        return self._ground.links() or {}
-
     def _stop(self, seat: Seat, reason: str, *, fault: bool = False) -> None:
         if seat.player.playing:
             trio.lowlevel.notify_closing(seat.player.fileno)
@@ -317,20 +310,3 @@ class Stage:
     @staticmethod
     def _names(seats: Sequence[Seat]) -> list[str]:
         return [seat.player.router.name for seat in seats]
-
-    def _vips_stand(self, seats: Sequence[Seat]) -> bool:
-        """Is a VIP of theirs on its interface?"""
-        links = self._ground.links() or {}
-        try:
-            return any(seat.player.holds_any(links) for seat in seats)
-        except (OSError, Torn) as error:
-            log.warning("the addresses cannot be read: %s", error)
-            return False
-
-    def _table_stands(self) -> bool:
-        """Are there virtual services in the kernel?"""
-        try:
-            with self._table.open() as lines:
-                return sum(1 for _ in lines) > TABLE_HEADING
-        except OSError:
-            return False

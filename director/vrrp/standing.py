@@ -4,6 +4,7 @@ import time
 
 from director.model.vip import Router
 from director.vrrp.conflict import Conflict
+from director.vrrp.punctuality import Punctuality
 from director.vrrp.rules import Rules
 from director.vrrp.states import Adopting, Backup, Off, State
 from director.wire.messages import Role, RoleName
@@ -12,9 +13,11 @@ from director.wire.messages import Role, RoleName
 class Standing:
     """Makes a new `role` when something has changed; else it is the same object."""
 
-    def __init__(self, router: Router, conflict: Conflict) -> None:
+    def __init__(self, router: Router, conflict: Conflict, punctuality: Punctuality) -> None:
         self._router = router
         self._conflict = conflict
+        self._punctuality = punctuality
+        self._late = (0, 0.0)
         self._addresses = tuple(str(vip.prefix) for vip in router.vips)
         self._since = time.time()
         self.fault = False
@@ -29,6 +32,10 @@ class Standing:
             self._since = time.time()
         self.role = self._made(name, rules)
 
+    def count(self, now: float) -> None:
+        """What is counted by the hour is counted anew, for the next `tell`."""
+        self._late = self._punctuality.late(now)
+
     def _made(self, name: RoleName, rules: Rules) -> Role:
         return Role(
             router=self._router.name,
@@ -41,6 +48,8 @@ class Standing:
             reason=self.reason,
             conflict=self._conflict.says,
             conflicts=self._conflict.count,
+            late=self._late[0],
+            late_gap=round(self._late[1], 3),
         )
 
     def _name(self, state: State) -> RoleName:

@@ -33,9 +33,13 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
-    """I am alive; this is how late my worst timer was since the last beat, in seconds."""
+    """I am alive; this is how late my worst timer was since the last beat, in seconds.
 
-    lateness: float
+    `histogram`: of vrrp, how many timers were how late since its start (punctuality.BOUNDS).
+    """
+
+    lateness: float = 0.0
+    histogram: tuple[int, ...] = ()
 
 
 class Targets(msgspec.Struct, frozen=True, tag="targets"):
@@ -89,6 +93,8 @@ class Role(msgspec.Struct, frozen=True):
     """How one virtual router stands on this node. `peer` is whom we heard last as active.
 
     `conflict` says who else is active now (empty: nobody), `conflicts` how often that has begun.
+    `late`: adverts that came two intervals or more after the last one, ours or the active's, within
+    an hour; `late_gap`: the longest of these, in seconds.
     """
 
     router: str
@@ -101,6 +107,8 @@ class Role(msgspec.Struct, frozen=True):
     reason: str = ""
     conflict: str = ""
     conflicts: int = 0
+    late: int = 0
+    late_gap: float = 0.0
 
 
 class Roles(msgspec.Struct, frozen=True, tag="roles"):

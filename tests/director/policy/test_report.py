@@ -231,3 +231,19 @@ def test_the_shape_is_the_contracts() -> None:
     assert {"format", "virtual_routers", "real_server", "lateness_ms", "wanted"} <= promised
     assert promised - shown - NOT_BUILT == set()
     assert json.loads(msgspec.json.encode(full))["format"] == 1
+
+
+@pytest.mark.parametrize(
+    ("late", "gap", "mend"),
+    [(2, 9.0, ""), (3, 0.25, '"130ms"'), (3, 0.2, '"110ms"'), (9, 2.0, '"1010ms"')],
+)
+def test_adverts_that_are_late_again_and_again_are_a_warning(
+    late: int, gap: float, mend: str
+) -> None:
+    """It names the interval of which the gap is less than two."""
+    role = msgspec.structs.replace(HELD, late=late, late_gap=gap)
+
+    found = [one for one in state_of(facts_of(), roles=(role,)).findings if "late" in one.fault]
+
+    assert [one.severity for one in found] == ["warning"] * bool(mend)
+    assert all(mend in one.mend for one in found)

@@ -22,7 +22,7 @@ from director.model.address import Family, Prefix
 from director.model.vip import DUMMY, Router, Vip
 from director.vrrp import process
 from director.vrrp.claims import Claim, question
-from director.vrrp.process import Vrrp
+from director.vrrp.process import ENGINE_GRACE, Vrrp
 from director.vrrp.sniffer import Sniffer
 from director.vrrp.stage import Stage
 from director.wire.messages import Beat, HandOver, Hello, Message, Roles, Snapshot, TableReady
@@ -93,6 +93,9 @@ class Scene:
     def roles(self) -> list[str]:
         return [role.role for role in self.stage.roles()]
 
+    def priorities(self) -> list[int]:
+        return [role.priority for role in self.stage.roles()]
+
     def reasons(self) -> list[str]:
         return [role.reason for role in self.stage.roles()]
 
@@ -107,8 +110,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 class Engine:
     """The other end of the line: keeps what it hears, says what it is told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, hangs: bool = False) -> None:
         self.path = path
+        self.hangs = hangs
         self.heard: list[Message] = []
         self.lines: list[Line] = []
         self._scope = trio.CancelScope()
@@ -120,12 +124,19 @@ class Engine:
             door.listen()
             task_status.started()
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._beat)
                 while True:
                     connection, _ = await door.accept()
                     line = Line(trio.SocketStream(connection))
                     self.lines.append(line)
                     nursery.start_soon(line.pump)
                     nursery.start_soon(self._listen, line)
+
+    async def _beat(self) -> None:
+        while not self.hangs:
+            for line in self.lines:
+                line.say(Beat())
+            await trio.sleep(1.0)
 
     async def _listen(self, line: Line) -> None:
         async for message in line.messages():
@@ -617,6 +628,38 @@ async def test_every_engine_hears_who_we_are_and_how_it_stands(
             await passes(0.05)
 
 
+@pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "is gone"])
+async def test_without_an_engine_a_whole_peer_may_have_our_place(
+    scene: Scene, running: Any, autojump_clock: Any, hangs: bool
+) -> None:
+    """
+    No word of it for the grace time: our adverts say priority 1 until it speaks again. A restart
+    in between moves nothing.
+    """
+    scene.snapshot(FIRST)
+    await running()
+    async with trio.open_nursery() as nursery:
+        engine = Engine(scene.runtime / "workers.sock")
+        await nursery.start(engine.run)
+        await passes(ENGINE_GRACE + 5)
+        assert scene.priorities() == [100]
+        if hangs:
+            engine.hangs = True
+        else:
+            engine.die()
+        await passes(ENGINE_GRACE - 2)
+        assert scene.priorities() == [100]
+        await passes(4)
+        assert scene.priorities() == [1]
+        assert scene.sockets.of(US).sent[-1][1].priority == 1
+        assert scene.roles() == ["active"]
+        engine.die()
+        await nursery.start(Engine(scene.runtime / "workers.sock").run)
+        await passes(3)
+        assert scene.priorities() == [100]
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_engine_may_ask_for_a_hand_over_of_one_router(
     scene: Scene, running: Any, autojump_clock: Any
 ) -> None:
@@ -705,7 +748,7 @@ async def test_what_is_refused_and_late_is_summed_up(
 
     assert scene.stage.refused() == {"bad-ttl": 2}
     for seat in scene.stage._seats:
-        seat.player.lateness = 0.25
+        seat.player.punctuality.turned(0.25)
     assert (scene.stage.take_lateness(), scene.stage.take_lateness()) == (0.25, 0.0)
 
 
