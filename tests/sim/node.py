@@ -61,6 +61,7 @@ class Router:
         self.name = f"{node.name}{segment or ''}"
         self.state: State = Off()
         self.until = -math.inf  # by the node's clock: how long the kernel holds the VIP
+        self.fooled = False  # what it hears now are the last words of one who yielded to it
         self.arrives = 0.0  # when its last advert does, on a whole wire
         self.alarm = math.inf  # the world's instant of the next call that is in the heap
         self.yielded: dict[Router, tuple[float, float]] = {}  # to whom, when, to an advert of when
@@ -90,6 +91,7 @@ class Router:
     def _hear(self, advert: Advert, sender: "Router", sent: float) -> None:
         now = self.node.clock.at(self.world.now)
         before = self.state
+        self.fooled = sender.yielded.get(self, (-math.inf, 0.0))[0] == sent
         step = machine.hear(self.rules, before, advert, sender.rules.source, now)
         if step.effects or step.state.__class__ is not before.__class__:
             self.do(step, "hears", (sender.name, advert.priority))

@@ -18,7 +18,8 @@
 # - `overslept`: who slept so long by its clock that a peer may be active holds nothing when it has
 #   woken, and has not taken over.
 # - `lets go`: on a whole wire, who drops the VIP without being told to leaves somebody who holds it
-#   (but for the rest of a group that was handed over, and waited in vain).
+#   (but for the rest of a group that was handed over, and waited in vain; and for one that is told
+#   to hand over while a rival yields to it: docs/vrrp.md, what no rule can tell).
 # - `both yield`: two never yield to each other, on any wire.
 # - `weaker`: in calm nobody takes over from one who is stronger; `stronger`: nor does one who may
 #   preempt wait beyond SETTLING.
@@ -243,7 +244,8 @@ class World:
 
     def _leaves_somebody(self, router: Router, before: State) -> None:
         parted = isinstance(before, Leaving) and len(router.node.routers) > 1  # waited long enough
-        told = isinstance(router.state, Off) or parted
+        fooled = isinstance(before, Leaving) and router.fooled
+        told = isinstance(router.state, Off) or parted or fooled
         whole = all(wire is WHOLE for wire in self.wires)
         calm = whole and self.now > max(self.fault_at + self.single, self.late_until)
         if calm and not told and not self.holders(router.segment):
