@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 INSIDE = "DIRECTOR_TESTS_INSIDE"
-WITHIN = 240.0
+WITHIN = 480.0
 REPORTS = pytest.StashKey[dict[str, list[pytest.TestReport]]]()
 
 
