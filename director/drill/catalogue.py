@@ -9,6 +9,7 @@ import msgspec
 from director.drill import steps
 from director.drill.doubles import freeze_active, one_way_split, pause_active
 from director.drill.engines import EngineName
+from director.drill.handshakes import half_open, half_open_stale, wrong_neighbour
 from director.drill.host import run_folder
 from director.drill.machines import need_engine
 from director.drill.report import Display, summary
@@ -40,6 +41,10 @@ DRILLS = {
     "freeze": Drill(
         "the same, and its clock stands still with it (QEMU)", (freeze_active,), engine="qemu"
     ),
+    "handshakes": Drill(
+        "handshakes are half open when the VIP moves (QEMU)", (half_open,), engine="qemu"
+    ),
+    "stale": Drill("clients go on asking the old director", (half_open_stale, wrong_neighbour)),
     "split": Drill("the backup does not hear the active director", (one_way_split,)),
     "stop": Drill("the active director is stopped, and started again", (steps.clean_stop,)),
 }

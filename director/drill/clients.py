@@ -192,8 +192,9 @@ class HeldConnections(_Load):
         count: int = 20,
         every: float = 0.2,
         patience: float = 30.0,
+        open_within: float = 3.0,
     ) -> None:
-        words = [address, str(port), str(count), str(every), str(patience)]
+        words = [address, *map(str, (port, count, every, patience, open_within))]
         super().__init__(place, "hold", "held", words)
         self._count = count
         self._rows: dict[int, _Held] = {}

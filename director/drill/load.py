@@ -4,9 +4,10 @@
 # `load.py get ADDRESS PORT PATH EVERY TIMEOUT`: a new HTTP connection every EVERY seconds, whatever
 #   becomes of the others. A row, of one that ended, is [began, took, name of the server, why it
 #   failed].
-# `load.py hold ADDRESS PORT COUNT EVERY PATIENCE`: COUNT connections to the echo server, that each
-#   send a byte every EVERY seconds, and the next one only after the echo of the last. An echo that
-#   does not come within PATIENCE ends the connection. SIGUSR1 makes each send its next byte as soon
+# `load.py hold ADDRESS PORT COUNT EVERY PATIENCE OPEN_WITHIN`: COUNT connections to the echo
+#   server, open or lost within OPEN_WITHIN, that each send a byte every EVERY seconds, and the next
+#   one only after the echo of the last. An echo that does not come within PATIENCE ends it. SIGUSR1
+#   makes each send its next byte as soon
 #   as it waits for no echo. A row is [number, name of the server, opened,
 #   when the newest byte was sent whose echo came back, lost, why it was lost, when it was begun,
 #   its local port]; 0 is: not yet.
@@ -26,7 +27,6 @@ from collections.abc import Callable
 
 REPORT_EVERY = 0.1
 ANSWER_MAX = 65536
-OPEN_WITHIN = 3.0
 
 Row = list[object]
 
@@ -183,11 +183,21 @@ class Held:
 class Holding:
     """Connections to the echo server."""
 
-    def __init__(self, address: str, port: int, count: int, every: float, patience: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        count: int,
+        every: float,
+        patience: float,
+        open_within: float,
+    ) -> None:
         self._where = (address, port)
         self._count = count
         self._every = every
         self._patience = patience
+        self._open_within = open_within
         self._selector = selectors.DefaultSelector()
         self._all: list[Held] = []
         self._news: dict[int, Held] = {}
@@ -226,7 +236,7 @@ class Holding:
         if held.why:
             return
         if held.waits:
-            if now - held.sent > (self._patience if held.opened else OPEN_WITHIN):
+            if now - held.sent > (self._patience if held.opened else self._open_within):
                 self._lose(held, "no echo" if held.opened else "timeout")
         elif held.poked or now - held.sent >= self._every:
             held.sent, held.poked = now, False
@@ -271,7 +281,15 @@ def main() -> None:
     if mode == "get":
         run = Getting(address, int(port), rest[0], float(rest[1]), float(rest[2])).run
     else:
-        run = Holding(address, int(port), int(rest[0]), float(rest[1]), float(rest[2])).run
+        every, patience, open_within = map(float, rest[1:4])
+        run = Holding(
+            address,
+            int(port),
+            count=int(rest[0]),
+            every=every,
+            patience=patience,
+            open_within=open_within,
+        ).run
     run(Reporter())
 
 

@@ -98,6 +98,6 @@ def _chance(router: Router, word: str) -> str:
     device = f' device "{router.interface}"' if word == "ip6" else ""
     return (
         f'iifname "{router.interface}" {word} daddr . tcp dport @services '
-        "tcp flags & (syn | ack) != syn counter "
-        f"dup to {word} daddr map @{chance_map(router)}{device} drop"
+        "tcp flags & (syn | ack) != syn "
+        f"dup to {word} daddr map @{chance_map(router)}{device} counter drop"
     )

@@ -213,7 +213,7 @@ def _late_findings(roles: tuple[Role, ...]) -> list[Finding]:
     """Three late adverts in an hour are no accident: a longer interval rides them out."""
     return [
         Finding(
-            "warning",
+            "notice",
             role.router,
             f"{role.late} adverts were late within an hour, the worst {role.late_gap:.2f} s after "
             "the last",

@@ -15,7 +15,7 @@ def test_a_poked_connection_sends_before_it_is_due() -> None:
     theirs.setblocking(False)
     held = Held(0, ours, 1.0)
     held.opened = held.proved = 1.0
-    holding = Holding("", 0, 1, DUE_EVERY, PATIENCE)
+    holding = Holding("", 0, count=1, every=DUE_EVERY, patience=PATIENCE, open_within=PATIENCE)
     holding._all.append(held)
 
     with ours, theirs:
@@ -39,7 +39,7 @@ def test_a_poked_connection_waits_for_its_echo_first() -> None:
     theirs.setblocking(False)
     held = Held(0, ours, 2.0)
     held.opened = held.proved = 1.0
-    holding = Holding("", 0, 1, DUE_EVERY, PATIENCE)
+    holding = Holding("", 0, count=1, every=DUE_EVERY, patience=PATIENCE, open_within=PATIENCE)
     holding._all.append(held)
 
     with ours, theirs:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from director.drill import doubles
+from director.drill import doubles, handshakes, steps
 from director.drill.host import run_folder
 from director.drill.stage import Stage, set_stage
 
@@ -27,6 +27,26 @@ def test_a_pair_on_a_distributions_kernel_serves(stage: Stage) -> None:
     tally = stage.requests.between(before, stage.requests.snapshot())
     assert (tally.failed, set(tally.servers)) == (0, {"web1", "web2", "web3"})
     assert stage.active().place.read("/proc/version").startswith("Linux version 6")
+
+
+def test_half_open_handshakes_have_a_second_chance(stage: Stage) -> None:
+    """
+    Their ACKs come to the new active director, whose IPVS does not know them; it sends them on to
+    the old one, and all become established.
+    """
+    result = handshakes.half_open(stage)
+
+    print(result.notes)
+    assert result.faults == ()
+    assert result.kept == handshakes.COUNT
+
+
+def test_a_hand_over_loses_no_request(stage: Stage) -> None:
+    """Not even one whose handshake is under way."""
+    result = steps.hand_over(stage)
+
+    assert result.faults == ()
+    assert result.lost == 0
 
 
 def test_a_director_that_stood_still_yields(stage: Stage) -> None:

@@ -59,8 +59,8 @@ def test_the_ruleset_as_nft_reads_it() -> None:
   set services { type ipv4_addr . inet_service; elements = { 192.0.2.10 . 80, 192.0.2.10 . 443 }; }
   chain unknown {
     type filter hook input priority 101; policy accept;
-    iifname "eth0" ip daddr . tcp dport @services tcp flags & (syn | ack) != syn counter \
-dup to ip daddr map @chance_51_65746830 drop
+    iifname "eth0" ip daddr . tcp dport @services tcp flags & (syn | ack) != syn \
+dup to ip daddr map @chance_51_65746830 counter drop
   }"""
     head = "add table ip director\ndelete table ip director\ntable ip director {\n"
 
@@ -74,7 +74,7 @@ def test_over_ipv6_the_device_is_named() -> None:
     """A link-local peer is no address without one."""
     text = ruleset(config(ROUTER6), Family.IPV6)
 
-    assert 'dup to ip6 daddr map @chance_6_65746831 device "eth1" drop' in text
+    assert 'dup to ip6 daddr map @chance_6_65746831 device "eth1" counter drop' in text
     assert "{ 2001:db8::10 . 80 }" in text
 
 

@@ -237,7 +237,7 @@ def test_the_shape_is_the_contracts() -> None:
     ("late", "gap", "mend"),
     [(2, 9.0, ""), (3, 0.25, '"130ms"'), (3, 0.2, '"110ms"'), (9, 2.0, '"1010ms"')],
 )
-def test_adverts_that_are_late_again_and_again_are_a_warning(
+def test_adverts_that_are_late_again_and_again_are_worth_a_word(
     late: int, gap: float, mend: str
 ) -> None:
     """It names the interval of which the gap is less than two."""
@@ -245,5 +245,5 @@ def test_adverts_that_are_late_again_and_again_are_a_warning(
 
     found = [one for one in state_of(facts_of(), roles=(role,)).findings if "late" in one.fault]
 
-    assert [one.severity for one in found] == ["warning"] * bool(mend)
+    assert [one.severity for one in found] == ["notice"] * bool(mend)
     assert all(mend in one.mend for one in found)
