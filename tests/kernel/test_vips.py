@@ -337,6 +337,7 @@ MOVING = msgspec.structs.replace(
 )
 
 
+@pytest.mark.full  # it waits for kernel timers
 def test_labels_routes_and_rules_move_along(director: Director) -> None:
     """
     They are there with the VIPs. After a SIGKILL the kernel ends the route that has a VIP as its

@@ -127,6 +127,7 @@ class Ear:
         self._wire.close()
 
 
+@pytest.mark.full  # it fills both cores
 def test_a_flood_of_bad_adverts_costs_no_advert(tmp_path: Path) -> None:
     """
     At the active: its adverts stay an interval apart, none is missed. At the

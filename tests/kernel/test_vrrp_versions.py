@@ -25,7 +25,14 @@ pytestmark = pytest.mark.kernel
 
 VERSION_2 = msgspec.structs.replace(a_router(1.0), version=2, lease=5.0)
 BUSY = 0.4  # seconds: what is timed closely is timed in test_vrrp_process
-KINDS = ["v2 pass", "v2 ah", "v2 ah unicast", "v6", "v6 unicast"]
+full = pytest.mark.full  # adverts of whole seconds: each of these takes some ten
+KINDS = [
+    pytest.param("v2 pass", marks=full),
+    pytest.param("v2 ah", marks=full),
+    pytest.param("v2 ah unicast", marks=full),
+    "v6",
+    "v6 unicast",
+]
 
 
 def router_of(kind: str, folder: Path) -> Router:
@@ -55,6 +62,8 @@ def test_a_pair_hands_over_and_takes_over(tmp_path: Path, kind: str) -> None:
 
         first.signal(signal.SIGTERM)
         within(pair.router.interval + 5 * SLACK, handed_over)
+        assert first.process is not None
+        assert first.process.wait(5) == 0
         pair.start()
         second.signal(signal.SIGKILL)
         within(pair.takes_over_within(first) + BUSY, first.holds)
@@ -81,6 +90,7 @@ def test_a_pair_that_proves_itself_in_two_ways_is_told_so(tmp_path: Path) -> Non
         pair.close()
 
 
+@full
 def test_what_was_recorded_cannot_be_played_back(tmp_path: Path) -> None:
     """
     The active's last sealed advert, sent again after its death, keeps nobody from taking over.
