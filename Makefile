@@ -15,8 +15,10 @@ FULL_PACKAGES := qemu-system-x86
 
 # What is measured beside us. `make test-all` wants it too: pairs of which one node is keepalived.
 BENCH_PACKAGES := keepalived
-REPEATS ?=
+REPEATS ?= 10
 INTERVALS ?= 1,0.1,0.02
+PEERS ?= director,keepalived
+EVENTS ?=
 
 # Simulated lives of directors: a million of them take about an hour and a half on two cores.
 # One again, line by line: .venv/bin/python -m tests.sim.soak --show SEED
@@ -41,9 +43,11 @@ soak: $(VENV)/ready
 # Everything that is measured; the status says whether a *must* was missed.
 bench: bench-failover
 
-# About 20 minutes. Quick (3 minutes): make bench-failover REPEATS=3 INTERVALS=0.1
+# Two hours. Quick (6 minutes): make bench-failover REPEATS=2 INTERVALS=0.1
+# Ours alone, adverts every 10 ms: make bench-failover INTERVALS=0.01 PEERS=director
 bench-failover: bench-ready
-	$(RUN) -m bench.failover $(if $(REPEATS),--repeats $(REPEATS)) --intervals $(INTERVALS)
+	$(RUN) -m bench.failover --repeats $(REPEATS) --intervals $(INTERVALS) --peers $(PEERS) \
+		$(if $(EVENTS),--events $(EVENTS))
 
 bench-ready: $(VENV)/ready
 	@SETUP=$(SETUP) PYTHON=$(PYTHON) VENV=$(VENV) sh tests/set-up $(DEBIAN_PACKAGES) $(BENCH_PACKAGES)

@@ -3,62 +3,36 @@
 # its time and a second more.
 """The events, and what the client saw of each."""
 
+import functools
 import itertools
 import time
 from collections.abc import Callable
 
 import msgspec
 
-from bench.arena import AWAY, HOME, Arena, PeerName
+from bench.arena import AWAY, HOME, Arena, Clients
 from bench.sides import holds_vip, pids_of
+from bench.trial import SINGLE, Trial, half_open
 from director.drill import faults
-from director.drill.clients import Requests
+from director.drill.clients import Kept, Lost, Requests
 
 BEFORE = 0.1  # seconds of the window before the event
 AFTER = 1.0  # and after the time that a successor may take
 NETWORKS = ("front", "servers", "ha")
-# What SIGKILL is watched for: the kernel's lease, and some time to see that it is kept.
-LEASES = {1.0: 5.0}
-LEASE = 2.0
-WATCH_MORE = 1.0
+WATCH_MORE = 1.0  # SIGKILL to all is watched beyond the lease, to see that it is kept
 LOOK_EVERY = 0.02
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of one peer.
-
-    `gap_ms` is the longest time without an answer; `failed` counts new connections, `lost` those
-    that had lasted at least 5 s. `takeover_ms` is the time from the last advert of HOME before the
-    event to the first one of its successor (None: it sent none); `late_ms` is by how much the
-    latest advert of HOME was late while the clients were at work and up to the event.
-
-    Of SIGKILL alone: `gone_ms` is when the VIP had left the dead node (None: not within the lease
-    and WATCH_MORE), `bare` whether nobody held it at some time, `failed_after` the new connections
-    that failed once the successor held it.
-    """
-
-    event: str
-    interval: float
-    peer: PeerName
-    down: float
-    gap_ms: float
-    takeover_ms: float | None = None
-    late_ms: float = 0.0
-    failed: int
-    failures: dict[str, int]
-    lost: int
-    lost_why: tuple[str, ...]
-    gone_ms: float | None = None
-    bare: bool = False
-    failed_after: int = 0
+REPLACED_WITHIN = 10.0  # SIGKILL to one; a look costs three files of the machine
+CHILD_LOOK_EVERY = 0.1
 
 
 class Watched(msgspec.Struct):
-    """What was seen of the VIP after SIGKILL; instants, or None while it was not seen."""
+    """What was seen after SIGKILL; instants, or None while it was not seen."""
 
     peer_at: float | None = None
     gone_at: float | None = None
     bare: bool = False
+    replaced_at: float | None = None
+    moved: bool = False
 
 
 def power_cut(arena: Arena) -> float:
@@ -67,7 +41,7 @@ def power_cut(arena: Arena) -> float:
 
     def mend() -> None:
         machine.wait()
-        arena.home.start()
+        arena.home.start_behind()
 
     arena.mend = mend
     return faults.cut_power(machine)
@@ -87,7 +61,7 @@ def clean_stop(arena: Arena) -> float:
 
     def mend() -> None:
         arena.home.job.wait()
-        arena.home.start()
+        arena.home.start_behind()
 
     arena.mend = mend
     return at
@@ -97,13 +71,6 @@ def switch(arena: Arena) -> float:
     """`director failover`; for keepalived a lower priority and SIGHUP."""
     at = time.monotonic()
     arena.home.give_away()
-
-    def mend() -> None:
-        arena.home.take_back()
-        if arena.peer == "director":
-            arena.away.give_away()
-
-    arena.mend = mend
     return at
 
 
@@ -118,7 +85,23 @@ def kill_all(arena: Arena) -> float:
     arena.home.place.run(["kill", "-STOP", *pids])
     at = time.monotonic()
     arena.home.place.run(["kill", "-KILL", *pids])
-    arena.mend = arena.home.start
+    arena.mend = arena.home.start_behind
+    return at
+
+
+def kill_one(arena: Arena, role: str) -> float:
+    """SIGKILL to the process of the active director that has that role."""
+    pid = arena.home.child(role)
+    assert pid is not None
+    at = time.monotonic()
+    arena.home.place.run(["kill", "-KILL", str(pid)])
+    arena.note_death(role)
+
+    def mend() -> None:
+        if arena.home.job.poll() is not None:  # the first process may have ended with it
+            arena.home.start_behind()
+
+    arena.mend = mend
     return at
 
 
@@ -128,6 +111,10 @@ EVENTS: dict[str, Callable[[Arena], float]] = {
     "stop": clean_stop,
     "switch": switch,
     "kill": kill_all,
+    **{
+        f"{SINGLE}{role}": functools.partial(kill_one, role=role)
+        for role in ("vrrp", "engine", "checks")
+    },
 }
 
 
@@ -137,33 +124,80 @@ def play(name: str, arena: Arena, phase: float) -> Trial:
     It begins when `phase` of an interval has gone by since an advert: how long nobody takes over
     depends on that, by up to an interval, so repeats are spread evenly and are the same for both.
     """
-    watched, began = None, time.monotonic()
-    with arena.client() as requests:
+    began = time.monotonic()
+    role = name.removeprefix(SINGLE) if name.startswith(SINGLE) else None
+    before = arena.home.child(role) if role else None
+    with arena.client() as clients:
         arena.wait_for_phase(phase)
         at = EVENTS[name](arena)
+        seen = Watched()
         if name == "kill":
-            watched = watch_vip(arena, at, LEASES.get(arena.interval, LEASE) + WATCH_MORE)
-        arena.wait_out(AFTER if watched else arena.down + AFTER)
+            seen = watch_vip(arena, at, arena.lease + WATCH_MORE)
+        elif role:
+            seen = watch_child(arena, at, role, before)
+        arena.wait_out(AFTER if name == "kill" else arena.down + AFTER)
         until = time.monotonic()
-        kept = [group.survive(until, 2 * arena.down + 4.0) for group in arena.held]
-        tally = requests.between(at - BEFORE, until)
-        lost = [one for group in kept for one in group.lost]
-        return Trial(
-            event=name,
-            interval=arena.interval,
-            peer=arena.peer,
-            down=arena.down,
-            gap_ms=tally.gap_ms,
-            takeover_ms=_takeover_ms(arena, at),
-            late_ms=_late_ms(arena, began, at),
-            failed=tally.failed,
-            failures=tally.failures,
-            lost=len(lost),
-            lost_why=tuple(sorted({one.why for one in lost})),
-            gone_ms=_gone_ms(watched, at),
-            bare=watched is not None and watched.bare,
-            failed_after=_failed_after(watched, requests, until),
-        )
+        seen.moved = holds_vip(arena.away.place)
+        return _trial(name, arena, clients, seen, (began, at, until))
+
+
+def _trial(
+    name: str, arena: Arena, clients: Clients, seen: Watched, instants: tuple[float, float, float]
+) -> Trial:
+    began, at, until = instants
+    lost_between = arena.take_lost()
+    patience = 2 * arena.down + 4.0
+    kept = _kept(arena, until, patience)
+    clients.young.poke()
+    young = clients.young.kept(until, patience, opened_before=at)
+    tally = clients.requests.between(at - BEFORE, until)
+    return Trial(
+        event=name,
+        interval=arena.interval,
+        peer=arena.peer,
+        down=arena.down,
+        lease=arena.lease,
+        gap_ms=tally.gap_ms,
+        takeover_ms=_takeover_ms(arena, at),
+        late_ms=_late_ms(arena, began, at),
+        failed=tally.failed,
+        half_open=half_open(name, tally.failures, second_chance=arena.second_chance),
+        failures=tally.failures,
+        held=kept.alive + len(kept.lost),
+        lost=len(kept.lost),
+        lost_why=tuple(sorted({f"{one.why} after {one.age:.0f} s" for one in kept.lost})),
+        lost_between=lost_between,
+        young=young.alive + len(young.lost),
+        young_lost=len(young.lost),
+        gone_ms=_ms(seen.gone_at, at),
+        bare=seen.bare,
+        failed_after=_failed_after(seen, clients.requests, until),
+        replaced_ms=_ms(seen.replaced_at, at),
+        moved=seen.moved,
+    )
+
+
+def _kept(arena: Arena, since: float, patience: float) -> Kept:
+    """What became of the old connections; groups that lost some are closed, to be opened anew."""
+    alive = 0
+    lost: list[Lost] = []
+    for habit, group in list(arena.held.items()):
+        kept = group.survive(since, patience)
+        alive += kept.alive
+        lost += kept.lost
+        if kept.lost:
+            arena.let_go(habit)
+    return Kept(alive, tuple(lost))
+
+
+def watch_child(arena: Arena, since: float, role: str, before: int | None) -> Watched:
+    """Until another process has the role, or time is over."""
+    seen = Watched()
+    while seen.replaced_at is None and time.monotonic() < since + REPLACED_WITHIN:
+        if arena.home.child(role) not in (None, before):
+            seen.replaced_at = time.monotonic()
+        arena.wait_out(CHILD_LOOK_EVERY)
+    return seen
 
 
 def watch_vip(arena: Arena, since: float, seconds: float) -> Watched:
@@ -198,14 +232,12 @@ def _late_ms(arena: Arena, since: float, at: float) -> float:
     return round(max(0.0, longest - arena.interval) * 1000, 1)
 
 
-def _gone_ms(watched: Watched | None, at: float) -> float | None:
-    if watched is None or watched.gone_at is None:
-        return None
-    return round((watched.gone_at - at) * 1000, 1)
+def _ms(instant: float | None, since: float) -> float | None:
+    return None if instant is None else round((instant - since) * 1000, 1)
 
 
-def _failed_after(watched: Watched | None, requests: Requests, until: float) -> int:
-    if watched is None or watched.peer_at is None:
+def _failed_after(watched: Watched, requests: Requests, until: float) -> int:
+    if watched.peer_at is None:
         return 0
     return requests.between(watched.peer_at, until).failed
 

@@ -12,6 +12,7 @@
 import signal
 from collections.abc import Sequence
 
+from bench.sides import Node, find_child
 from director.config.load import check_text
 from director.drill.machines import Machine
 from director.drill.places import Job
@@ -20,6 +21,8 @@ from director.model.profile import profile
 
 CONFIG_PATH = "/etc/keepalived/keepalived.conf"
 KEEPALIVED = ("keepalived", "-n", "-l", "-f", CONFIG_PATH, "--log-console")
+NAMES = {"vrrp": "ka-vrrp", "checks": "ka-checks"}  # as /proc/PID/comm shows them
+PRIORITY_BEHIND = 50
 GLOBAL = """\
 global_defs {{
   router_id {name}
@@ -27,6 +30,8 @@ global_defs {{
   vrrp_rt_priority 20
   vrrp_rlimit_rttime 1000000
   vrrp_no_swap
+  vrrp_process_name {vrrp}
+  checker_process_name {checks}
   checker_no_swap
   lvs_sync_daemon eth2 id 51
 }}
@@ -73,6 +78,7 @@ def config_text(name: str, priority: int, interval: float) -> str:
             priority=priority,
             interval=interval,
             vip=VIP,
+            **NAMES,
         )
     )
 
@@ -90,6 +96,8 @@ class Keepalived:
 
     `text` is its own file, where it is not to be written for `priority` and `interval`.
     """
+
+    roles: tuple[str, ...] = tuple(NAMES)
 
     def __init__(
         self,
@@ -115,9 +123,11 @@ class Keepalived:
 
     def start(self) -> None:
         """Start it; returns at once."""
-        self.place.set_sysctls(self._sysctls)
-        self._write(self._priority)
-        self._job = self.place.start(KEEPALIVED, name="keepalived")
+        self._start(self._priority)
+
+    def start_behind(self) -> None:
+        """With a lower priority: with its own one it takes over before it knows a connection."""
+        self._start(PRIORITY_BEHIND)
 
     def terminate(self) -> None:
         """SIGTERM, as systemd stops it."""
@@ -125,17 +135,26 @@ class Keepalived:
 
     def give_away(self) -> None:
         """The documented switch by command: a lower priority, and a reload."""
-        self._write(50)
+        self._write(PRIORITY_BEHIND)
         self.job.signal(signal.SIGHUP)
 
-    def take_back(self) -> None:
-        """Undo `give_away`."""
+    def win_back(self, peer: Node) -> None:  # noqa: ARG002
+        """Its own priority again, and a reload: `preempt` does the rest."""
         self._write(self._priority)
         self.job.signal(signal.SIGHUP)
 
     def owns(self, words: Sequence[str]) -> bool:
         """Is this the argument vector of a process of ours?"""
         return bool(words) and words[0].rpartition("/")[2] == "keepalived"
+
+    def child(self, role: str) -> int | None:
+        """By the name that its file gives it."""
+        return find_child(self, "comm", lambda said: said.strip() == NAMES[role])
+
+    def _start(self, priority: int) -> None:
+        self.place.set_sysctls(self._sysctls)
+        self._write(priority)
+        self._job = self.place.start(KEEPALIVED, name="keepalived")
 
     def _write(self, priority: int) -> None:
         text = self._text or config_text(self.place.name, priority, self._interval)

@@ -5,22 +5,23 @@
 
 import itertools
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from director.drill.machines import Machine
 from director.drill.pair import CONFIG, CONFIG_PATH, DIRECTOR
-from director.drill.places import Job
-from director.drill.stage import VIP
+from director.drill.places import DrillError, Job
+from director.drill.stage import ECHO_PORT, VIP
 
 SERVERS, SERVICES = 3, 2
 REAL_SERVERS = "0A0008"  # 10.0.8.0/24, as the kernel writes it
 
 
 class Node(Protocol):
-    """One director of a pair, whoever's it is."""
+    """One director of a pair, whoever's it is. `roles` names its processes but the first."""
 
     place: Machine
+    roles: tuple[str, ...]
 
     @property
     def job(self) -> Job:
@@ -29,14 +30,20 @@ class Node(Protocol):
     def start(self) -> None:
         """Start it; returns at once."""
 
+    def start_behind(self) -> None:
+        """Start it as a backup that stays one until `win_back`."""
+
     def terminate(self) -> None:
         """SIGTERM, as systemd stops it."""
 
     def give_away(self) -> None:
         """Let the peer be active, by command."""
 
-    def take_back(self) -> None:
-        """What undoes `give_away` on this node, if that takes anything."""
+    def win_back(self, peer: "Node") -> None:
+        """Be active in place of `peer`, by command."""
+
+    def child(self, role: str) -> int | None:
+        """The process that has that role now; None while there is none."""
 
     def owns(self, words: Sequence[str]) -> bool:
         """Is this the argument vector of one of its processes?"""
@@ -44,6 +51,8 @@ class Node(Protocol):
 
 class Ours:
     """`director up` in one machine, without the drills' watcher: it would cost time."""
+
+    roles: tuple[str, ...] = ("vrrp", "engine", "checks")
 
     def __init__(self, place: Machine, text: str) -> None:
         self.place = place
@@ -61,6 +70,10 @@ class Ours:
         self.place.write(CONFIG_PATH, self._text)
         self._job = self.place.start([*DIRECTOR, "up"], name="up")
 
+    def start_behind(self) -> None:
+        """Start it: by `failback` it leaves the successor alone."""
+        self.start()
+
     def terminate(self) -> None:
         """SIGTERM, as systemd stops it."""
         self.job.signal(signal.SIGTERM)
@@ -69,8 +82,13 @@ class Ours:
         """`director failover`."""
         self.place.run([*DIRECTOR, "failover"])
 
-    def take_back(self) -> None:
-        """Nothing: a successor holds on until it is told to go."""
+    def win_back(self, peer: Node) -> None:
+        """`director failover` over there."""
+        peer.give_away()
+
+    def child(self, role: str) -> int | None:
+        """By its command line: `-m director vrrp`, `-m checks`."""
+        return find_child(self, "cmdline", lambda said: role in said.split("\0")[1:4])
 
     def owns(self, words: Sequence[str]) -> bool:
         """Is this the argument vector of a process of ours?"""
@@ -105,3 +123,25 @@ def pids_of(node: Node) -> list[int]:
     lines = node.place.run(["ps", "-ww", "-eo", "pid=,args="]).stdout.splitlines()
     rows = [line.split() for line in lines]
     return [int(row[0]) for row in rows if node.owns(row[1:])]
+
+
+def find_child(node: Node, file: str, ours: Callable[[str], bool]) -> int | None:
+    """The first child of a node's first process whose file in /proc says that it is that one."""
+    try:
+        parent = node.job.pid
+        for pid in node.place.read(f"/proc/{parent}/task/{parent}/children").split():
+            if ours(node.place.read(f"/proc/{pid}/{file}")):
+                return int(pid)
+    except DrillError:  # it has ended since
+        return None
+    return None
+
+
+def known_ports(machine: Machine) -> set[int]:
+    """The client ports of established connections to the echo servers in a director's table.
+
+    By grep(1) there: the whole table is megabytes after a few events.
+    """
+    pattern = f" {ECHO_PORT:04X} .* ESTABLISHED"
+    found = machine.run(["grep", pattern, "/proc/net/ip_vs_conn"], check=False).stdout
+    return {int(line.split()[2], 16) for line in found.splitlines()}

@@ -181,7 +181,10 @@ class Requests(_Load):
 
 
 class HeldConnections(_Load):
-    """Connections to the echo servers that stay open and are used every `every` seconds."""
+    """Connections to the echo servers that stay open and are used every `every` seconds.
+
+    Each is begun `pace` seconds after the one before.
+    """
 
     def __init__(
         self,
@@ -193,8 +196,9 @@ class HeldConnections(_Load):
         every: float = 0.2,
         patience: float = 30.0,
         open_within: float = 3.0,
+        pace: float = 0.0,
     ) -> None:
-        words = [address, *map(str, (port, count, every, patience, open_within))]
+        words = [address, *map(str, (port, count, every, patience, open_within, pace))]
         super().__init__(place, "hold", "held", words)
         self._count = count
         self._rows: dict[int, _Held] = {}
@@ -215,6 +219,11 @@ class HeldConnections(_Load):
         row = self._rows[0]
         return row.port, self._ours(row.began)
 
+    def ports(self) -> set[int]:
+        """The local ports of those that are open and not known to be lost."""
+        self._update()
+        return {row.port for row in self._rows.values() if row.opened and not row.why}
+
     def poke(self) -> None:
         """Let each send its next byte now, and not only when that is due."""
         self.job.signal(signal.SIGUSR1)
@@ -224,25 +233,38 @@ class HeldConnections(_Load):
         self._update()
         return sum(1 for row in self._rows.values() if row.opened and not row.why)
 
-    def kept(self, since: Snapshot | float, timeout: float = SETTLES_WITHIN) -> Kept:
+    def kept(
+        self,
+        since: Snapshot | float,
+        timeout: float = SETTLES_WITHIN,
+        opened_before: float | None = None,
+    ) -> Kept:
         """Which go on: an echo came back of a byte that was sent after `since`.
 
         Ends when each has proved that or is lost; what has done neither after `timeout` seconds is
-        counted as lost, with the reason "silent".
+        counted as lost, with the reason "silent". Only those that were open at `opened_before`
+        count, where that is given.
         """
         start = since.at if isinstance(since, Snapshot) else since
         give_up_at = time.monotonic() + timeout
 
+        def counted() -> list[_Held]:
+            rows = sorted(self._rows.values(), key=lambda row: row.number)
+            if opened_before is None:
+                return rows
+            return [row for row in rows if 0.0 < row.opened < opened_before]
+
         def decided() -> bool:
             self._update()
-            open_ones = [row for row in self._rows.values() if not row.why]
-            all_known = len(self._rows) == self._count
-            proved = all(row.proved > start for row in open_ones)
+            all_known = opened_before is not None or len(self._rows) == self._count
+            proved = all(row.proved > start for row in counted() if not row.why)
             return (all_known and proved) or time.monotonic() > give_up_at
 
         eventually(decided, timeout + 1.0, "held connections")
-        rows = sorted(self._rows.values(), key=lambda row: row.number)
+        rows = counted()
         lost = [self._lost(row) for row in rows if row.why or row.proved <= start]
+        if opened_before is not None:
+            return Kept(len(rows) - len(lost), tuple(lost))
         lost += [
             Lost(number, "", 0.0, "silent")
             for number in range(self._count)

@@ -4,13 +4,13 @@
 # `load.py get ADDRESS PORT PATH EVERY TIMEOUT`: a new HTTP connection every EVERY seconds, whatever
 #   becomes of the others. A row, of one that ended, is [began, took, name of the server, why it
 #   failed].
-# `load.py hold ADDRESS PORT COUNT EVERY PATIENCE OPEN_WITHIN`: COUNT connections to the echo
-#   server, open or lost within OPEN_WITHIN, that each send a byte every EVERY seconds, and the next
-#   one only after the echo of the last. An echo that does not come within PATIENCE ends it. SIGUSR1
-#   makes each send its next byte as soon
-#   as it waits for no echo. A row is [number, name of the server, opened,
-#   when the newest byte was sent whose echo came back, lost, why it was lost, when it was begun,
-#   its local port]; 0 is: not yet.
+# `load.py hold ADDRESS PORT COUNT EVERY PATIENCE OPEN_WITHIN PACE`: COUNT connections to the echo
+#   server, each begun PACE seconds after the one before, and open or lost within OPEN_WITHIN, that
+#   each send a byte every EVERY seconds, and the next one only after the echo of the last. An echo
+#   that does not come within PATIENCE ends the connection. SIGUSR1 makes each send its next byte as
+#   soon as it waits for no echo. A row is [number, name of the server, opened, when the newest byte
+#   was sent whose echo came back, lost, why it was lost, when it was begun, its local port]; 0 is:
+#   not yet.
 #
 # It writes a line of JSON every REPORT_EVERY: `now`; `settled` (of all that began before, the end
 # is known); `rows`, those that are new. Instants are seconds of this kernel's CLOCK_MONOTONIC.
@@ -185,15 +185,17 @@ class Holding:
 
     def __init__(
         self,
-        address: str,
-        port: int,
+        where: tuple[str, int],
         *,
         count: int,
         every: float,
         patience: float,
         open_within: float,
+        pace: float = 0.0,
     ) -> None:
-        self._where = (address, port)
+        self._where = where
+        self._pace = pace
+        self._next_at = 0.0
         self._count = count
         self._every = every
         self._patience = patience
@@ -212,14 +214,17 @@ class Holding:
         signal.signal(signal.SIGUSR1, self.poke)
         while True:
             now = time.monotonic()
-            if len(self._all) < self._count:
+            if len(self._all) < self._count and now >= self._next_at:
+                self._next_at = now + self._pace
                 self._open(now)
             for held in self._all:
                 self._tend(held, now)
             if reporter.due_at <= now:
                 reporter.tell(now, now, [held.row() for held in self._news.values()])
                 self._news = {}
-            pace = 0.0 if len(self._all) < self._count else min(self._every / 4, REPORT_EVERY)
+            pace = min(self._every / 4, REPORT_EVERY)
+            if len(self._all) < self._count:
+                pace = min(pace, self._next_at - now)
             wake_at = min(now + pace, reporter.due_at)
             for key, _ in self._selector.select(max(0.0, wake_at - time.monotonic())):
                 self._hear(key.data)
@@ -281,14 +286,14 @@ def main() -> None:
     if mode == "get":
         run = Getting(address, int(port), rest[0], float(rest[1]), float(rest[2])).run
     else:
-        every, patience, open_within = map(float, rest[1:4])
+        every, patience, open_within, pace = map(float, rest[1:5])
         run = Holding(
-            address,
-            int(port),
+            (address, int(port)),
             count=int(rest[0]),
             every=every,
             patience=patience,
             open_within=open_within,
+            pace=pace,
         ).run
     run(Reporter())
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.events import Trial
+from bench.trial import Trial
 from bench.verdict import missed, percentile
 
 GOOD = Trial(
@@ -11,9 +11,11 @@ GOOD = Trial(
     interval=0.1,
     peer="director",
     down=0.3609375,
+    lease=2.0,
     gap_ms=310.0,
     failed=150,
     failures={"timeout": 150},
+    held=25,
     lost=0,
     lost_why=(),
     gone_ms=1900.0,
@@ -34,7 +36,16 @@ CASES = {
     "kill: all is well":           ({"event": "kill", "gone_ms": 2500.0}, ()),
     "kill: too late":              ({"event": "kill", "gone_ms": 2500.1}, ("kill at 0.1 s: the VIP left",)),
     "kill: never":                 ({"event": "kill", "gone_ms": None}, ("kill at 0.1 s: the VIP left",)),
-    "kill: a longer lease":        ({"event": "kill", "interval": 1.0, "gone_ms": 5500.0}, ()),
+    "kill: a longer lease":        ({"event": "kill", "lease": 5.0, "gone_ms": 5500.0}, ()),
+    "switch: half-open alone":     ({"event": "switch", "gap_ms": 5.0, "failed": 2, "half_open": 2}, ()),
+    "switch: beyond half-open":    ({"event": "switch", "gap_ms": 5.0, "failed": 3, "half_open": 2}, ("switch at 0.1 s: 1 new",)),
+    "switch: a young connection":  ({"event": "switch", "gap_ms": 5.0, "failed": 0, "young_lost": 1}, ("switch at 0.1 s: 1 connections younger",)),
+    "power: a young connection":   ({"young_lost": 1}, ()),
+    "power: lost while mended":    ({"lost_between": 1}, ("power at 0.1 s: 1 established connections lost before",)),
+    "one: replaced":               ({"event": "kill-vrrp", "failed": 0, "replaced_ms": 900.0}, ()),
+    "one: handed over":            ({"event": "kill-vrrp", "failed": 0, "moved": True}, ()),
+    "one: left dead":              ({"event": "kill-engine", "failed": 0}, ("kill-engine at 0.1 s: neither",)),
+    "one: requests failed":        ({"event": "kill-checks", "failed": 1, "replaced_ms": 900.0}, ("kill-checks at 0.1 s: 1 new",)),
     "kill: nobody held it":        ({"event": "kill", "bare": True}, ("kill at 0.1 s: the VIP was on no node",)),
     "kill: failed at the peer":    ({"event": "kill", "failed_after": 2}, ("kill at 0.1 s: 2 new",)),
 }  # fmt: skip

@@ -118,6 +118,25 @@ def test_a_connection_is_kept_when_a_byte_sent_after_the_fault_came_back() -> No
     ]
 
 
+def test_connections_can_be_counted_by_when_they_were_open() -> None:
+    """Those that opened later, or never did, are neither kept nor lost."""
+    line = report(
+        3.0,
+        [0, "web1", 1.0, 2.5, 0.0, "", 0.5, 4001],
+        [1, "web2", 1.5, 1.6, 2.25, "ECONNRESET", 1.4, 4002],
+        [2, "web3", 2.0, 2.0, 2.5, "ECONNRESET", 1.9, 4003],
+        [3, "", 0.0, 0.0, 2.9, "timeout", 1.9, 0],
+    )
+    with run_folder() as folder:
+        held = HeldConnections(WrittenPlace(folder, line), "192.0.2.10", count=9)
+
+        kept = held.kept(AHEAD + 2.0, timeout=0.0, opened_before=AHEAD + 2.0)
+        ports = held.ports()
+
+    assert (kept.alive, [one.number for one in kept.lost]) == (1, [1])
+    assert ports == {4001}
+
+
 def test_a_generator_that_died_is_an_error() -> None:
     """A fault of the generator is not taken for a fault of the director."""
     with run_folder() as folder:
