@@ -2,7 +2,9 @@
 # not hear each other, and both are active.
 """What the nodes' plays say against each other."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from ipaddress import ip_address
+from itertools import combinations
 
 from msgspec import UNSET
 
@@ -22,8 +24,9 @@ AGREED: tuple[tuple[str, Callable[[Router], object]], ...] = (
 )
 
 
-def check_pairs(file: FileTable, plays: dict[str, Iterable[Router]], found: Findings) -> None:
+def check_pairs(file: FileTable, plays: dict[str, tuple[Router, ...]], found: Findings) -> None:
     """`plays` maps a node to its routers."""
+    _check_groups(file, plays, found)
     first: dict[str, tuple[str, Router]] = {}
     owners: dict[str, str] = {}
     for node, routers in plays.items():
@@ -42,6 +45,36 @@ def check_pairs(file: FileTable, plays: dict[str, Iterable[Router]], found: Find
                 fault = f"{owners[router.name]} is the owner (priority 255) of vrrp.{router.name}"
                 mend = "give one node 255, or none, and the others less"
                 found.add(_priority_key(file, node, router.name), fault, mend)
+
+
+def _check_groups(file: FileTable, plays: dict[str, tuple[Router, ...]], found: Findings) -> None:
+    """At equal priority the higher address wins: it has to be the same node's for all members.
+
+    Else each segment is another node's, and as a group lets go when one member does, both would.
+    """
+    for one, two in combinations(plays, 2):
+        there = {router.name: router for router in plays[two]}
+        pairs = [(router, there[router.name]) for router in plays[one] if router.name in there]
+        first: dict[str, tuple[str, bool]] = {}
+        for ours, theirs in pairs:
+            # Link-local addresses are found out when the router starts: nothing is known of them.
+            known = ours.group and ours.source and theirs.source and ours.family is theirs.family
+            if not known or ours.priority != theirs.priority:
+                continue
+            higher = _number(ours) > _number(theirs)
+            name, elsewhere = first.setdefault(ours.group, (ours.name, higher))
+            if higher is not elsewhere:
+                stronger, weaker = (one, two) if higher else (two, one)
+                fault = (
+                    f"at equal priority the higher address wins, and {stronger} has it for "
+                    f"vrrp.{ours.name} and {weaker} for vrrp.{name} of the same group"
+                )
+                mend = "give one node the higher priority, or the higher address on both interfaces"
+                found.add(_priority_key(file, two, ours.name), fault, mend)
+
+
+def _number(router: Router) -> int:
+    return int(ip_address(router.source))
 
 
 def _key(file: FileTable, node: str, router: str, field: str) -> Key:
