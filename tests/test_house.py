@@ -25,6 +25,7 @@ FLOORS = {
     "director.vrrp.lookout": 5,
     "director.vrrp.moves": 5,
     "director.vrrp.sniffer": 3,
+    "director.vrrp.strays": 3,
     "director.vrrp.tally": 3,
     "director.vrrp.punctuality": 2,
     "director.drill": 5,
