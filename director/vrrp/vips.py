@@ -28,6 +28,7 @@ from director.vrrp.frames import gratuitous_arp, neighbour_advertisement
 from director.vrrp.moves import Moves
 from director.vrrp.mute import Mute
 from director.vrrp.socket import Announcer
+from director.vrrp.veil import Veil
 
 REFRESHES = 4  # of a lease: three may be lost
 RETRY_EVERY = 1.0  # seconds, where there is no lease
@@ -56,6 +57,7 @@ class Vips:
         self._mute = Mute(router.name, addresses)
         self._burst = Burst(announcer)
         self._moves = Moves(router, addresses)
+        self._veil = Veil(router, addresses)
         self._read = read
         self._links: dict[str, Link] = {}
         self._mine: dict[Held, Vip] = {}
@@ -92,6 +94,7 @@ class Vips:
         self._mine = dict(self._held(links))
         looks = {held: Look(vip.label, vip.scope) for held, vip in self._mine.items()}
         self._looks = {held: look for held, look in looks.items() if look != PLAIN}
+        self._veil.look(links)
         if any(
             device in before and device in links and before[device].mac != links[device].mac
             for device in self.devices
@@ -112,7 +115,12 @@ class Vips:
 
     def none(self) -> None:
         """None of them is here: what moves along has no place here either."""
+        self._veil.lower(self._links)
         self._moves.release(self._links)
+
+    def rise(self) -> None:
+        """They are going to be held: their virtual MAC is ours, and adverts leave from there."""
+        self._veil.rise(self._links)
 
     def adopt(self, now: float) -> None:
         """They are there from a life before: refresh them from now on."""
@@ -133,6 +141,7 @@ class Vips:
         self._moves.release(self._links)
         if self._router.mode != "dummy":
             self._mute.keep(self._router.vips)
+        self._veil.lower(self._links)
         held = [one for one, _ in self._held(self._links)]
         for one, code in self._addresses.release(held).items():
             log.warning("%s: cannot release %s: %s", self._name, one.prefix, os.strerror(code))
