@@ -46,8 +46,8 @@ class Switched(Pair):
     def __init__(self, folder: Path, router: Router) -> None:
         self.switch, self.client = (f"{folder.name[-8:]}{side}" for side in "sc")
         netns(self.switch)
-        ip("-n", self.switch, "link", "add", "br", "type", "bridge")
-        ip("-n", self.switch, "link", "set", "br", "up")
+        ip("-n", self.switch, "link", "add", "name", "br0", "type", "bridge")
+        ip("-n", self.switch, "link", "set", "br0", "up")
         super().__init__(folder, veiled(router))
         self.plug(netns(self.client), "port-c")
         ip("-n", self.client, "link", "set", "eth0", "up")
@@ -62,11 +62,11 @@ class Switched(Pair):
 
     def plug(self, name: str, port: str) -> None:
         ip("link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", port, "netns", self.switch)  # fmt: skip
-        ip("-n", self.switch, "link", "set", port, "master", "br", "up")
+        ip("-n", self.switch, "link", "set", port, "master", "br0", "up")
 
     def port_of(self, mac: str) -> str:
         """Where the switch sends frames for a MAC; empty where it does not know."""
-        asked = ["/usr/sbin/bridge", "-n", self.switch, "fdb", "show", "br", "br"]
+        asked = ["/usr/sbin/bridge", "-n", self.switch, "fdb", "show", "br", "br0"]
         lines = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
         found = [line.split() for line in lines.splitlines() if line.startswith(mac)]
         return found[0][2] if found else ""
@@ -180,7 +180,7 @@ def test_two_active_ones_hear_each_other_with_one_mac(tmp_path: Path) -> None:
         for node in pair.nodes:
             node.start(pair.router_of(node))
         within(20, lambda: one.holds() and two.holds())
-        ip("-n", pair.switch, "link", "set", "port-b", "master", "br")
+        ip("-n", pair.switch, "link", "set", "port-b", "master", "br0")
         within(3, lambda: one.holds() and not two.holds_any())
         within(3, lambda: pair.port_of(MAC) == "port-a")
         assert "puts back" not in one.said() + two.said()
