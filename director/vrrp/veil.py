@@ -18,9 +18,11 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 
+from director.kernel import sysctl
 from director.kernel.addresses import Addresses, Link
 from director.kernel.devices import encode_gone, encode_macvlan, encode_manners, encode_up
 from director.model.address import Family
+from director.model.ops import SetSysctl
 from director.model.vip import Router
 
 VIRTUAL = bytes.fromhex("00005e00")
@@ -80,6 +82,9 @@ def ensure(router: Router, links: Mapping[str, Link], addresses: Addresses) -> b
         (code,) = addresses.request([encode_manners(index, family)])
         if code not in (0, errno.EAFNOSUPPORT):
             raise OSError(code, os.strerror(code))
+    # Or a host that does not forward would ask for routers, and make itself addresses there. Where
+    # it cannot be written, or there is no IPv6, it is no reason not to play.
+    sysctl.write(SetSysctl(f"net/ipv6/conf/{router.device}/accept_ra", "0"))
     return True
 
 
