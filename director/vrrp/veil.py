@@ -75,6 +75,8 @@ def ensure(router: Router, links: Mapping[str, Link], addresses: Addresses) -> b
     if there is not None:
         if there.mac == router.virtual_mac:
             return False
+        if not _ours(there):
+            raise OSError(errno.EEXIST, f"{there.name} exists, with a MAC that is not virtual")
         _ask(addresses, encode_gone(there.index))
     _ask(addresses, encode_macvlan(router.device, parent.index, router.virtual_mac))
     index = addresses.links()[router.device].index
@@ -101,8 +103,12 @@ def remove_left(devices: Iterable[str], links: Mapping[str, Link], addresses: Ad
     """Those among these devices that have a virtual MAC: a file before named them."""
     for device in devices:
         there = links.get(device)
-        if there is not None and there.mac[:4] == VIRTUAL and device.startswith(VEILS):
+        if there is not None and _ours(there):
             addresses.request([encode_gone(there.index)])
+
+
+def _ours(there: Link) -> bool:
+    return there.mac[:4] == VIRTUAL and there.name.startswith(VEILS)
 
 
 def _ask(addresses: Addresses, request: bytes) -> None:

@@ -18,6 +18,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from director.kernel import sysctl
 from director.kernel.addresses import PLAIN, Addresses, Held, Link, Look
 from director.kernel.watch import AddressGone, AddressIs
@@ -140,7 +142,7 @@ class Vips:
         self.hush()
         self._moves.release(self._links)
         if self._router.mode != "dummy":
-            self._mute.keep(self._router.vips)
+            self._mute.keep(self._on_the_wire())
         self._veil.lower(self._links)
         held = [one for one, _ in self._held(self._links)]
         for one, code in self._addresses.release(held).items():
@@ -179,6 +181,14 @@ class Vips:
             self.announce(now)
         if now >= self._burst_at:
             self._send(now)
+
+    def _on_the_wire(self) -> list[Vip]:
+        """With the interface that hears ARP, too, beside the device of a virtual MAC."""
+        veil, interface = self._router.device, self._router.interface
+        return [
+            msgspec.structs.replace(vip, interface=interface) if vip.interface == veil else vip
+            for vip in self._router.vips
+        ]
 
     @property
     def _name(self) -> str:
