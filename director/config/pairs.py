@@ -2,7 +2,9 @@
 # not hear each other, and both are active.
 """What the nodes' plays say against each other."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from ipaddress import ip_address
+from itertools import combinations
 
 from msgspec import UNSET
 
@@ -19,11 +21,15 @@ AGREED: tuple[tuple[str, Callable[[Router], object]], ...] = (
     ("interval", lambda router: router.version == 2 and router.interval),
     ("unicast", lambda router: bool(router.peers)),
     ("addresses", lambda router: router.family),
+    ("mac", lambda router: router.mac),
 )
+UNHEARD = "the two would not hear each other"
+WHY = {"mac": "every takeover would change the MAC"}
 
 
-def check_pairs(file: FileTable, plays: dict[str, Iterable[Router]], found: Findings) -> None:
+def check_pairs(file: FileTable, plays: dict[str, tuple[Router, ...]], found: Findings) -> None:
     """`plays` maps a node to its routers."""
+    _check_groups(file, plays, found)
     first: dict[str, tuple[str, Router]] = {}
     owners: dict[str, str] = {}
     for node, routers in plays.items():
@@ -31,7 +37,7 @@ def check_pairs(file: FileTable, plays: dict[str, Iterable[Router]], found: Find
             there, other = first.setdefault(router.name, (node, router))
             differing = [field for field, of in AGREED if of(other) != of(router)]
             for field in differing[:1]:  # others may follow from it
-                fault = f"{field} differs from that of {there}: the two would not hear each other"
+                fault = f"{field} differs from that of {there}: {WHY.get(field, UNHEARD)}"
                 mend = "write it once, in the router's own table"
                 found.add(_key(file, node, router.name, field), fault, mend)
             if file.nodes[node].runs == "keepalived" and router.checksum == "plain":
@@ -42,6 +48,36 @@ def check_pairs(file: FileTable, plays: dict[str, Iterable[Router]], found: Find
                 fault = f"{owners[router.name]} is the owner (priority 255) of vrrp.{router.name}"
                 mend = "give one node 255, or none, and the others less"
                 found.add(_priority_key(file, node, router.name), fault, mend)
+
+
+def _check_groups(file: FileTable, plays: dict[str, tuple[Router, ...]], found: Findings) -> None:
+    """At equal priority the higher address wins: it has to be the same node's for all members.
+
+    Else each segment is another node's, and as a group lets go when one member does, both would.
+    """
+    for one, two in combinations(plays, 2):
+        there = {router.name: router for router in plays[two]}
+        pairs = [(router, there[router.name]) for router in plays[one] if router.name in there]
+        first: dict[str, tuple[str, bool]] = {}
+        for ours, theirs in pairs:
+            # Link-local addresses are found out when the router starts: nothing is known of them.
+            known = ours.group and ours.source and theirs.source and ours.family is theirs.family
+            if not known or ours.priority != theirs.priority:
+                continue
+            higher = _number(ours) > _number(theirs)
+            name, elsewhere = first.setdefault(ours.group, (ours.name, higher))
+            if higher is not elsewhere:
+                stronger, weaker = (one, two) if higher else (two, one)
+                fault = (
+                    f"at equal priority the higher address wins, and {stronger} has it for "
+                    f"vrrp.{ours.name} and {weaker} for vrrp.{name} of the same group"
+                )
+                mend = "give one node the higher priority, or the higher address on both interfaces"
+                found.add(_priority_key(file, two, ours.name), fault, mend)
+
+
+def _number(router: Router) -> int:
+    return int(ip_address(router.source))
 
 
 def _key(file: FileTable, node: str, router: str, field: str) -> Key:

@@ -10,6 +10,7 @@
 """Programs of the classic Berkeley Packet Filter."""
 
 import struct
+from collections.abc import Collection
 
 from director.model.address import Family
 from director.vrrp.authentication import AH_LENGTH
@@ -26,13 +27,9 @@ _VRID_AT = 1  # in a PDU of either version
 
 def of_router(vrid: int, family: Family, *, sealed: bool = False) -> bytes:
     """The program that lets pass what is meant for this VRID; `sealed`: behind an AH (IPv4)."""
-    at = _VRID_AT + (AH_LENGTH if sealed else 0)
-    load = [_instruction(_LOAD_BYTE, at)]
-    if family is Family.IPV4:
-        load = [_instruction(_HEADER_LENGTH_TO_X, 0), _instruction(_LOAD_BYTE_AFTER_X, at)]
     return b"".join(
         [
-            *load,
+            *_load(_VRID_AT + (AH_LENGTH if sealed else 0), family),
             _instruction(_JUMP_IF_EQUAL, vrid, otherwise=1),
             _instruction(_RETURN, _ALL),
             _instruction(_RETURN, 0),
@@ -40,5 +37,25 @@ def of_router(vrid: int, family: Family, *, sealed: bool = False) -> bytes:
     )
 
 
-def _instruction(code: int, operand: int, *, otherwise: int = 0) -> bytes:
-    return _INSTRUCTION.pack(code, 0, otherwise, operand)
+def of_others(vrids: Collection[int], family: Family) -> bytes:
+    """The program that lets pass what is meant for none of these (255 at most)."""
+    left = len(vrids)
+    ours = [
+        _instruction(_JUMP_IF_EQUAL, vrid, then=left - at) for at, vrid in enumerate(sorted(vrids))
+    ]
+    ends = [_instruction(_RETURN, _ALL), _instruction(_RETURN, 0)]
+    return b"".join([*_load(_VRID_AT, family), *ours, *ends])
+
+
+def _load(at: int, family: Family) -> list[bytes]:
+    """A byte of the payload."""
+    if family is Family.IPV6:
+        return [_instruction(_LOAD_BYTE, at)]
+    return [_instruction(_HEADER_LENGTH_TO_X, 0), _instruction(_LOAD_BYTE_AFTER_X, at)]
+
+
+def _instruction(code: int, operand: int, *, then: int = 0, otherwise: int = 0) -> bytes:
+    return _INSTRUCTION.pack(code, then, otherwise, operand)
+
+
+NOTHING = _instruction(_RETURN, 0)

@@ -23,6 +23,7 @@ from director.systemd import Systemd
 from director.vrrp.chance import open_maps
 from director.vrrp.socket import Announcer
 from director.vrrp.stage import Stage
+from director.vrrp.strays import NAME, Strays
 from director.wire.messages import (
     BEAT_EVERY,
     LEVELS_EVERY,
@@ -81,11 +82,17 @@ class Vrrp:
     """The stage, and its line to the engine."""
 
     def __init__(
-        self, runtime: Path, addresses: Addresses, announcer: Announcer, stage: Stage | None = None
+        self,
+        runtime: Path,
+        addresses: Addresses,
+        announcer: Announcer,
+        stage: Stage | None = None,
+        strays: Strays | None = None,
     ) -> None:
         self._runtime = runtime
         self._stage = stage or Stage(addresses, announcer, maps=open_maps())
         self._stage.tell = self._say_roles
+        self._strays = strays or Strays()
         self._link: Link | None = None
         self._said: tuple[Role, ...] | None = None
         self._heard_at = 0.0
@@ -117,7 +124,11 @@ class Vrrp:
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("the snapshot cannot be read; waiting for the engine: %s", error)
         else:
-            self._stage.play(snapshot.routers, snapshot.strangers)
+            self._play(snapshot)
+
+    def _play(self, snapshot: Snapshot) -> None:
+        self._stage.play(snapshot.routers, snapshot.strangers)
+        self._strays.play(snapshot.routers)
 
     async def _keep_linked(self) -> None:
         """Talk to the engine whenever there is one."""
@@ -140,7 +151,7 @@ class Vrrp:
             self._heard_at = trio.current_time()
             match message:
                 case Snapshot():
-                    self._stage.play(message.routers, message.strangers)
+                    self._play(message)
                 case TableReady():
                     self._stage.table_ready()
                 case HandOver(router):
@@ -154,6 +165,7 @@ class Vrrp:
         self._heard_at = trio.current_time()
         while True:
             await trio.sleep(BEAT_EVERY)
+            self._strays.read(trio.current_time())
             alone = trio.current_time() - self._heard_at > ENGINE_GRACE
             if alone is self._alone:
                 continue
@@ -182,4 +194,5 @@ class Vrrp:
         roles = self._stage.roles()
         if roles != self._said:
             self._said = roles
-            self._link.say(Roles(roles, self._stage.refused()))
+            strays = {NAME: self._strays.count} if self._strays.count else {}
+            self._link.say(Roles(roles, self._stage.refused() | strays))

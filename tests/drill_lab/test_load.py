@@ -65,7 +65,14 @@ class OneReport(Reporter):
 def test_connections_are_begun_at_their_pace(pace: float, want: int) -> None:
     """All at once without one; else none before its time, and the first at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        holding = Holding(server.getsockname(), 3, DUE_EVERY, PATIENCE, pace)
+        holding = Holding(
+            server.getsockname(),
+            count=3,
+            every=DUE_EVERY,
+            patience=PATIENCE,
+            open_within=PATIENCE,
+            pace=pace,
+        )
 
         with pytest.raises(KeyboardInterrupt):
             holding.run(OneReport())

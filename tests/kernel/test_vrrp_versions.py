@@ -2,6 +2,7 @@
 
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -199,6 +200,10 @@ def unmoved(pair: Pair, seconds: float) -> bool:
     return not moved
 
 
+def says(node: Node, words: str) -> bool:
+    return words in node.said()
+
+
 def roles_of(node: Node) -> tuple[bool, bool]:
     """Does it hold the first router's VIPs, and the second's? Those that linger, mute, are gone."""
     links = node.addresses.links()
@@ -207,3 +212,22 @@ def roles_of(node: Node) -> tuple[bool, bool]:
         (links["eth0"].index, "10.9.0.100") in there,
         (links["eth1"].index, "10.8.0.100") in there,
     )
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_a_wrong_vrid_moves_nothing_and_is_told_on_both_sides(tmp_path: Path, family: str) -> None:
+    """
+    Two nodes of one pair that play their VIPs under two VRIDs: each is active, and says why.
+    """
+    router = a_router(0.1) if family == "IPv4" else over_ipv6(0.1)
+    pair = Pair(tmp_path, router)
+    try:
+        for node, vrid in zip(pair.nodes, (51, 52), strict=True):
+            node.start(msgspec.structs.replace(pair.router_of(node), vrid=vrid))
+        for node, other in zip(pair.nodes, (52, 51), strict=True):
+            saying = partial(says, node, f"name VIPs of ours: VRID {other} with a VIP of web")
+            within(20, saying)
+            within(2, node.holds)
+        assert not any(says(node, "adverts refused") for node in pair.nodes)
+    finally:
+        pair.close()

@@ -39,6 +39,17 @@ def two_routers(rest: str, first: str = "") -> tuple[str, str]:
     return ROUTER, text.replace("vrid = 51\n", f"vrid = 51\n{first}", 1)
 
 
+BOTH = PAIR[PAIR.index("[nodes.lb1]") : PAIR.index("[real_servers]")]
+
+
+def grouped(*, lb1: int, priority: int, mark: str = "") -> str:
+    """Two routers of one group. `lb1` ends its address on servers, `priority` is lb2's."""
+    text = BOTH.replace("10.0.8.2", f"10.0.8.{lb1}").replace("= 100\n", f"= {priority}{mark}\n")
+    text = text.replace("vrid = 51\n", 'vrid = 51\ngroup = "edge"\n')
+    nat = 'interface = "servers"\nvrid = 52\ngroup = "edge"\naddresses = ["10.0.8.9"]\n'
+    return f"{text}[vrrp.nat]\n{nat}\n"
+
+
 WEB = 'real_servers = ["web1", { server = "web2", weight = 50 }]'
 WEB_KEY = "services.web.real_servers"
 HEALTH = 'kind = "http"\n'
@@ -118,7 +129,11 @@ WRONG = {
     "group pulled apart": (*two_routers('vrid = 52\ngroup = "edge"\naddresses = ["192.0.2.20"]\npriority = 90 #<', 'group = "edge"\n'), "vrrp.mail.priority", "vrrp.mail has priority 90 on lb1 and vrrp.web of the same group has 150", "one priority on a node"),
     "nodes of two versions": ("priority = 100", 'priority = 100\nvrrp.web = { version = 2, interval = "1s" } #<', "nodes.lb2.vrrp.web.version", "version differs from that of lb1", "router's own table"),
     "nodes with two VRIDs": ("priority = 100", "priority = 100\nvrrp.web = { vrid = 52 } #<", "nodes.lb2.vrrp.web.vrid", "vrid differs from that of lb1: the two would not hear each other", "router's own table"),
+    "one node with a virtual MAC": ("priority = 100", 'priority = 100\nvrrp.web = { mac = "virtual" } #<', "nodes.lb2.vrrp.web.mac", "mac differs from that of lb1: every takeover would change the MAC", "router's own table"),
+    "virtual MAC by unicast": (VRID, VRID + 'unicast = true\nmac = "virtual" #<\n', "vrrp.web.mac", "needs multicast adverts", "leave mac or unicast out"),
+    "virtual MAC on a dummy": (VRID, VRID + 'mode = "dummy"\nmac = "virtual" #<\n', "vrrp.web.mac", "nobody does", "leave mac or mode out"),
     "two owners": (PRIORITIES, PRIORITIES.replace("150", "255").replace("100", "255 #<"), "nodes.lb2.priority", "lb1 is the owner (priority 255) of vrrp.web", "give one node 255"),
+    "group that equal priorities part": (BOTH, grouped(lb1=200, priority=150, mark=" #<"), "nodes.lb2.priority", "lb1 has it for vrrp.nat and lb2 for vrrp.web of the same group", "give one node the higher priority"),
     "vrid missing": (VRID, "", "vrrp.web.vrid", "vrid is missing", "write vrid"),
     "router without interface": ('interface = "front"\n', "", "vrrp.web.interface", "interface is missing", "role"),
     "interval in milliseconds": ('interval = "100ms"', 'interval = "15ms" #<', "vrrp.web.interval", "centiseconds", "multiple of 10ms"),
@@ -223,6 +238,14 @@ def test_a_wrong_file(old: str, new: str, key: str, fault: str, mend: str) -> No
         assert faults[0].line == text[: text.index(MARK)].count("\n") + 1
     else:
         assert faults[0].line > 0
+
+
+@pytest.mark.parametrize(("lb1", "priority"), [(2, 150), (200, 149)])
+def test_a_group_that_equal_priorities_do_not_part(lb1: int, priority: int) -> None:
+    """One node has the higher address everywhere; or addresses decide nothing."""
+    text = PAIR.replace(BOTH, grouped(lb1=lb1, priority=priority))
+
+    assert len(check_text(text, node="lb1").config.routers) == 2
 
 
 def test_all_faults_are_told_at_once() -> None:

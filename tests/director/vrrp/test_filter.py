@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.model.address import Family
-from director.vrrp.filter import of_router
+from director.vrrp.filter import of_others, of_router
 from director.vrrp.frames import ipv4_header
 from director.vrrp.packet import vrid_of
 from tests.director.vrrp.fakes import PEER, US, datagram
@@ -60,6 +60,32 @@ def test_ipv6_comes_without_its_header(vrid: int, payload: bytes) -> None:
     The first byte is the PDU's.
     """
     assert passes(of_router(vrid, Family.IPV6), payload) == (payload[1:2] == bytes([vrid]))
+
+
+@given(
+    vrids=st.sets(st.integers(1, 255), min_size=1),
+    payload=st.binary(max_size=64),
+    family=st.sampled_from(Family),
+)
+def test_others_are_all_but_ours(vrids: set[int], payload: bytes, family: Family) -> None:
+    """
+    What is too short to name a virtual router is nobody's.
+    """
+    header = ipv4_header(US, PEER, 112, len(payload), identification=1)
+    packet = header + payload if family is Family.IPV4 else payload
+
+    assert passes(of_others(vrids, family), packet) == (
+        len(payload) > 1 and payload[1] not in vrids
+    )
+
+
+def test_a_node_may_play_every_virtual_router() -> None:
+    """
+    A jump reaches 255 instructions.
+    """
+    program = of_others(range(1, 256), Family.IPV6)
+
+    assert [vrid for vrid in range(256) if passes(program, bytes([0x31, vrid]))] == [0]
 
 
 @pytest.mark.parametrize("vrid", [51, 52])

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from director.vrrp.claims import Claim, question
 from director.vrrp.process import ENGINE_GRACE, Vrrp
 from director.vrrp.sniffer import Sniffer
 from director.vrrp.stage import Stage
+from director.vrrp.strays import Strays
 from director.wire.messages import Beat, HandOver, Hello, Message, Roles, Snapshot, TableReady
 from tests.director.vrrp.fakes import (
     ETH0,
@@ -49,6 +51,10 @@ SECOND = msgspec.structs.replace(ROUTER, name="mail", vrid=52, source=US2, vips=
 FIRST = msgspec.structs.replace(ROUTER, vips=VIPS[:1])
 
 
+def no_strays(*_: object) -> socket.socket:
+    raise OSError
+
+
 class Scene:
     """A node: its kernel in memory and its runtime directory."""
 
@@ -70,7 +76,8 @@ class Scene:
             open_watch=lambda _: self.watch,
             open_sniffer=self.open_sniffer,
         )
-        self.vrrp = Vrrp(runtime, self.addresses, self.announcer, self.stage)
+        strays = Strays(no_strays)
+        self.vrrp = Vrrp(runtime, self.addresses, self.announcer, self.stage, strays)
 
     def snapshot(self, *routers: Router) -> None:
         self.write(msgspec.json.encode(Snapshot("lb1", "digest", routers)))
