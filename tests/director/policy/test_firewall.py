@@ -88,7 +88,7 @@ def test_with_a_virtual_mac_packets_come_by_its_device_and_the_peer_is_on_the_in
     text = ruleset(config(VEILED), Family.IPV6)
 
     assert 'iifname "vr6-6-eth1" ip6 daddr' in text
-    assert 'map @chance_6_65746831 device "eth1" drop' in text
+    assert 'map @chance_6_65746831 device "eth1" counter drop' in text
 
 
 @pytest.mark.parametrize(
