@@ -39,7 +39,8 @@ Scheduler = Literal[
 ]  # fmt: skip
 Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
 ForwardingWord = Literal["dr", "tun", "nat"]
-OnFail = Annotated[Literal["auto", "quiesce"], Meta(extra={"later": ["remove"]})]
+OnFail = Literal["auto", "quiesce", "remove"]
+ProtocolWord = Literal["tcp", "udp", "sctp"]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,7 +221,7 @@ class DefaultsTable(Table, frozen=True):
     weight: Weight | UnsetType = UNSET
     drain: Duration | UnsetType = UNSET
     on_fail: OnFail | UnsetType = UNSET
-    cut_after: Later = None
+    cut_after: DurationOr | UnsetType = UNSET
     check: PaceTable = PaceTable()
 
 
@@ -238,7 +239,7 @@ class PersistenceTable(Table, frozen=True):
     timeout: Duration
     netmask: Annotated[int, Meta(ge=1, le=32)] = 32
     netmask6: Annotated[int, Meta(ge=1, le=128)] = 128
-    engine: Later = None
+    engine: Literal["sip"] | UnsetType = UNSET
 
 
 class RealServerTable(Table, frozen=True):
@@ -258,11 +259,12 @@ class RealServerTable(Table, frozen=True):
 class ServiceTable(Table, frozen=True):
     """`[services.NAME]`.
 
-    Without `check` and `checks` it gets `{ kind = "tcp" }` to each real server's port.
+    Without `check` and `checks` one of TCP gets `{ kind = "tcp" }` to each real server's port;
+    the others have to say.
     """
 
     virtual: str | list[str] | UnsetType = UNSET
-    protocol: Annotated[Literal["tcp"], Meta(extra={"later": ["udp", "sctp"]})] = "tcp"
+    protocol: ProtocolWord | UnsetType = UNSET
     scheduler: Scheduler | UnsetType = UNSET
     scheduler_flags: Flag | list[Flag] = []
     forwarding: ForwardingWord | UnsetType = UNSET
@@ -281,10 +283,10 @@ class ServiceTable(Table, frozen=True):
     sorry_server: Later = None
     panic_below: Later = None
     hysteresis: Later = None
-    one_packet: Later = None
+    one_packet: bool = False
+    cut_after: DurationOr | UnsetType = UNSET
     masquerade: Later = None
     allow: Later = None
-    cut_after: Later = None
     fwmark: Later = None
     family: Later = None
     match: Later = None

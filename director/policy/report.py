@@ -118,7 +118,7 @@ def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
             configured=row.member.weight,
             wanted=row.weight.value,
             kernel=destination.weight if destination else None,
-            because=row.weight.because,
+            because=(*row.weight.because, *(("removed",) if row.removed else ())),
         ),
         health=row.verdict.health,
         reason=row.verdict.reason,

@@ -45,12 +45,13 @@ HEALTH = 'kind = "http"\n'
 SYNC_ID = '"ha"\nid = 51\n'
 VRID = "vrid = 51\n"
 VIRTUAL = 'virtual = "192.0.2.10:80"'
+CHECKS = 'checks = ["health"]'
 
 WRONG = {
     # what is wrong: (old passage, new passage, key, fault, mend)
     # -- shape
     "unknown key": (WEB, 'wieght = 5 #<\n' + WEB, "services.web.wieght", "is no key here", 'did you mean "weight"?'),
-    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: check, checks, checks_need, drain"),
+    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: check, checks, checks_need, cut_after, drain"),
     "unknown table": ("[sync]", "[snyc] #<\na = 1\n[sync]", "snyc", "is no key here", 'did you mean "sync"?'),
     "weight above": (WEB, 'real_servers = [\n"web1",\n{ server = "web2",\n weight = 70000 }] #<', f"{WEB_KEY}[1].weight", "70000 is outside 0..65535", "0..65535"),
     "weight below": (WEB, "weight = -1 #<\n" + WEB, "services.web.weight", "-1 is outside 0..65535", "0..65535"),
@@ -74,7 +75,7 @@ WRONG = {
     # -- not built yet
     "later key": (WEB, 'slow_start = "30s" #<\n' + WEB, "services.web.slow_start", "slow_start is not built yet", "leave it out; this version does not have it"),
     "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
-    "later value": (VIRTUAL, VIRTUAL + '\nprotocol = "udp" #<', "services.web.protocol", 'protocol = "udp" is not built yet', "leave it out"),
+    "later value": ("[sync]\n", '[kernel]\nforeign = "remove" #<\n[sync]\n', "kernel.foreign", 'foreign = "remove" is not built yet', "leave it out"),
     "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
     "later virtual": (VIRTUAL, 'virtual = "@front:80" #<', "services.web.virtual", "is not built yet", "write the addresses"),
     # -- the file itself
@@ -177,6 +178,20 @@ WRONG = {
     "persistence in fractions": (WEB, 'persistence = "1500ms" #<\n' + WEB, "services.web.persistence", "not whole seconds", "whole seconds"),
     "netmask": (WEB, 'persistence = { timeout = "5m", netmask = 33 } #<\n' + WEB, "services.web.persistence.netmask", "33 is outside 1..32", "1..32"),
     "held by whom": (WEB, 'held = "us" #<\n' + WEB, "services.web.held", "is none of: elsewhere", "write one of: elsewhere"),
+    # -- protocols, and what is done with one that fails
+    "protocol unknown": (VIRTUAL, VIRTUAL + '\nprotocol = "dccp" #<', "services.web.protocol", '"dccp" is none of: sctp, tcp, udp', "write one of"),
+    "udp without a word about checks": (CHECKS, 'protocol = "udp" #<', "services.web.protocol", "checked by default is TCP, and this is UDP", 'checks = "none"'),
+    "sctp, one without a check": (f"{WEB}\n{CHECKS}", 'protocol = "sctp"\nreal_servers = ["web1", { server = "web2", check = { kind = "tcp", port = 9 } }]', "services.web.protocol", "this is SCTP", "port ="),
+    "one packet of TCP": (CHECKS, CHECKS + "\none_packet = true #<", "services.web.one_packet", "one_packet is for UDP, and this is TCP", 'protocol = "udp"'),
+    "one packet of SCTP": (CHECKS, CHECKS + '\nprotocol = "sctp"\none_packet = true #<', "services.web.one_packet", "this is SCTP", "leave one_packet out"),
+    "sip of TCP": (CHECKS, CHECKS + '\npersistence = { timeout = "1m", engine = "sip" } #<', "services.web.persistence.engine", "TCP would be dropped", 'protocol = "udp"'),
+    "engine unknown": (CHECKS, CHECKS + '\npersistence = { timeout = "1m", engine = "spi" } #<', "services.web.persistence.engine", '"spi" is none of: sip', 'did you mean "sip"?'),
+    "on_fail unknown": (CHECKS, CHECKS + '\non_fail = "delete" #<', "services.web.on_fail", '"delete" is none of', "auto, quiesce, remove"),
+    "cut_after what": (CHECKS, CHECKS + '\ncut_after = "of" #<', "services.web.cut_after", '"of" is not a duration', "one unit"),
+    "cut_after a number": (CHECKS, CHECKS + "\ncut_after = 30 #<", "services.web.cut_after", "bare number", 'write "30s"'),
+    "cut at once and later": (CHECKS, CHECKS + '\non_fail = "remove"\ncut_after = "30s" #<', "services.web.cut_after", "means nothing with on_fail", "one of the two"),
+    "a tunnel's end removed": (CHECKS, CHECKS + '\nforwarding = "tun"\non_fail = "remove" #<', "services.web.on_fail", "the peer's connections may still need it", 'on_fail = "quiesce"'),
+    "a tunnel's end cut by default": ("[defaults.check]", '[defaults]\nforwarding = "tun"\ncut_after = "1m" #<\n[defaults.check]', "defaults.cut_after", "removes a tunnel's destination", 'cut_after = "off" for web'),
     # -- checks
     "check and checks": ('checks = ["health"]', 'checks = ["health"]\ncheck = "health" #<', "services.web.check", "both given", "put all of them into checks"),
     "unknown check": ('checks = ["health"]', 'checks = ["healht"] #<', "services.web.checks[0]", 'no check is named "healht"', 'did you mean "health"?'),
@@ -495,6 +510,33 @@ def test_nat_without_a_gateway_is_a_warning() -> None:
     assert warning.key == "services.api.forwarding"
     assert text.splitlines()[warning.line - 1] == 'forwarding = "nat"'
     assert "advertise = false" in warning.mend
+
+
+SUSPICIONS = {
+    # what is taken, and probably not meant: (edits, key, warning, mend)
+    "persistence without a refresh": (
+        [(SYNC_ID, SYNC_ID + 'refresh = "0s"\n'), (CHECKS, 'persistence = "5m"')],
+        *("services.web.persistence", "each packet of a persistent client", 'refresh = "10s"'),
+    ),
+    "sh with heavy weights": (
+        [(CHECKS, 'scheduler = "sh"\nweight = 250')],
+        *("services.web.real_servers", "sh has 256 slots, and the weights are 300", "weight = 1"),
+    ),
+    "weights that nobody reads": (
+        [(CHECKS, 'scheduler = "rr"')],
+        *("services.web.real_servers", "rr knows no weights", 'scheduler = "wrr"'),
+    ),
+}
+
+
+@pytest.mark.parametrize(("edits", "key", "fault", "mend"), SUSPICIONS.values(), ids=SUSPICIONS)
+def test_a_suspicious_file(edits: list[tuple[str, str]], key: str, fault: str, mend: str) -> None:
+    """It is taken, with one warning at its key that says why."""
+    (warning,) = check_text(edited(*edits), node="lb1").warnings
+
+    assert warning.key == key
+    assert fault in warning.fault
+    assert mend in warning.mend
 
 
 NETWORKS = {

@@ -10,7 +10,14 @@ from director.model.address import Family, Prefix
 from director.model.check import Check, HttpCheck, Pace, TcpCheck
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Member, Service
-from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
+from director.model.service import (
+    Forwarding,
+    Persistence,
+    Protocol,
+    ServiceKey,
+    ServiceSettings,
+    Tunnel,
+)
 from director.model.vip import Auth, Failback, Router, Vip
 from director.policy.pulse import MAXLEN
 
@@ -321,6 +328,68 @@ def test_ipv6() -> None:
     ]
     assert web.settings_for(four).persistence == Persistence(300, 24)
     assert web.settings_for(six).persistence == Persistence(300, 64)
+
+
+PROTOCOLS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "sctp": Protocol.SCTP}
+
+
+@pytest.mark.parametrize(("word", "protocol"), PROTOCOLS.items())
+def test_protocol(word: str, protocol: Protocol) -> None:
+    """Of every virtual service of the service."""
+    web = web_of((VIRTUAL, f'virtual = ["192.0.2.10:80", "192.0.2.11:80"]\nprotocol = "{word}"'))
+
+    assert web.virtuals == (
+        ServiceKey(Family.IPV4, protocol, "192.0.2.10", 80),
+        ServiceKey(Family.IPV4, protocol, "192.0.2.11", 80),
+    )
+
+
+def test_two_protocols_at_one_address_are_two_services() -> None:
+    """TCP and UDP of one address and port, as DNS has them."""
+    config = config_of((VIRTUAL, 'virtual = "192.0.2.11:443"\nprotocol = "udp"'))
+
+    assert [str(service.virtuals[0]) for service in config.services] == [
+        "udp/192.0.2.11:443",
+        "tcp/192.0.2.11:443",
+    ]
+
+
+def test_one_packet_and_a_persistence_engine() -> None:
+    """What UDP has alone."""
+    web = web_of(
+        (VIRTUAL, f'{VIRTUAL}\nprotocol = "udp"\none_packet = true'),
+        (CHECKS, f'{CHECKS}\npersistence = {{ timeout = "1m", engine = "sip" }}'),
+    )
+
+    assert web.settings == ServiceSettings(
+        "wlc", persistence=Persistence(60, 32, "sip"), one_packet=True
+    )
+
+
+FAILURES = {
+    "nothing is written": ("", "", ("auto", None)),
+    "by default": ('on_fail = "quiesce"\ncut_after = "1m"', "", ("quiesce", 60.0)),
+    "by the service": ("", 'on_fail = "remove"', ("remove", None)),
+    "the service before the default": (
+        'on_fail = "remove"\ncut_after = "1m"',
+        'on_fail = "quiesce"\ncut_after = "off"',
+        ("quiesce", None),
+    ),
+    "cut at once": ("", 'cut_after = "0s"', ("auto", 0.0)),
+}
+
+
+@pytest.mark.parametrize(("outer", "inner", "want"), FAILURES.values(), ids=FAILURES)
+def test_what_is_done_with_who_fails(
+    outer: str, inner: str, want: tuple[str, float | None]
+) -> None:
+    """Each key from the service, else from [defaults]; "off" is never."""
+    web = web_of(
+        ("[defaults.check]", f"[defaults]\n{outer}\n[defaults.check]"),
+        (CHECKS, f"{CHECKS}\n{inner}"),
+    )
+
+    assert (web.on_fail, web.cut_after) == want
 
 
 def test_persistence_in_short() -> None:

@@ -60,7 +60,7 @@ def facts_of(
     facts = Facts(Config(node="lb1", interfaces={}, services=(service,), sync=sync, digest="abc"))
     for endpoint, health in ((ONE, one), (TWO, two)):
         key = target_of(CHECK, endpoint).key
-        facts.learn_standings([Standing(key, health, "HTTP 503", 86400.0, ("HTTP 503",))])
+        facts.learn_standings([Standing(key, health, "HTTP 503", 86400.0, ("HTTP 503",))], now=0.0)
     if observed:
         facts.learn_observed(observed, 0.0)
     return facts
