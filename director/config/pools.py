@@ -137,6 +137,7 @@ class Pools:
             fault = f"tunnel means nothing with forwarding {forwarding}"
             mend = 'write forwarding = "tun", or leave tunnel out'
             self.found.add((*key, "tunnel"), fault, mend)
+        tunnel = self._tunnel(table, key)
         members: list[Member] = []
         items: list[str | RealServerTable] = listed(written)
         for index, item in enumerate(items):
@@ -145,12 +146,29 @@ class Pools:
                 addresses=(),
                 weight=weight,
                 forwarding=Forwarding(forwarding),
+                tunnel=tunnel,
                 checks=checks,
             )
             member = self._member(item, plain, element(where, written, index))
             if member is not None:
                 members.append(member)
         return _told_apart(members)
+
+    def _tunnel(self, table: ServiceTable, key: Key) -> Tunnel:
+        written = table.tunnel
+        if isinstance(written, UnsetType):
+            return Tunnel()
+        port = pick(0, written.port)
+        if written.type == "gue" and not port and not self.found.within(*key, "tunnel", "port"):
+            fault = "gue needs the port that the real servers take it at"
+            self.found.add((*key, "tunnel"), fault, 'write tunnel = { type = "gue", port = … }')
+        if written.type != "gue" and port:
+            fault = f"{written.type} has no port"
+            self.found.add((*key, "tunnel", "port"), fault, 'leave it out, or write type = "gue"')
+        if written.type == "ipip" and written.checksum:
+            mend = 'leave it out, or write type = "gue" or "gre"'
+            self.found.add((*key, "tunnel", "checksum"), "ipip has no checksum", mend)
+        return Tunnel(written.type, port, written.checksum)
 
     def _member(self, item: str | RealServerTable, plain: Member, key: Key) -> Member | None:
         entry = RealServerTable(server=item) if isinstance(item, str) else item
@@ -174,7 +192,7 @@ class Pools:
             port=port,
             weight=pick(plain.weight, entry.weight),
             forwarding=forwarding,
-            tunnel=Tunnel() if forwarding is Forwarding.TUN else None,
+            tunnel=plain.tunnel if forwarding is Forwarding.TUN else None,
             upper_threshold=entry.upper_threshold,
             lower_threshold=entry.lower_threshold,
             checks=plain.checks if checks is None else checks,

@@ -23,7 +23,7 @@ from director.config.routers import Play, read_routers
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
 from director.config.shape import shape, show
-from director.config.traps import Traps
+from director.config.traps import Traps, check_sysctls
 from director.config.vips import Bare
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Service
@@ -236,4 +236,5 @@ def _services(
     for service in services:
         crossing.check(service)
         traps.check(service)
+    check_sysctls(file, services, found, synced=bool(syncs))
     return services

@@ -30,6 +30,7 @@ Weight = Annotated[int, Meta(ge=0, le=65535)]
 Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 9568 section 5.2.4)
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
+Mark = Annotated[int, Meta(ge=1, le=4294967295)]
 RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -228,9 +229,9 @@ class DefaultsTable(Table, frozen=True):
 class TunnelTable(Table, frozen=True):
     """How a `tun` destination is encapsulated."""
 
-    type: Annotated[Literal["ipip"], Meta(extra={"later": ["gue", "gre"]})] = "ipip"
-    port: Later = None
-    checksum: Later = None
+    type: Literal["ipip", "gue", "gre"] = "ipip"
+    port: Port | UnsetType = UNSET
+    checksum: bool = False
 
 
 class PersistenceTable(Table, frozen=True):
@@ -287,8 +288,8 @@ class ServiceTable(Table, frozen=True):
     cut_after: DurationOr | UnsetType = UNSET
     masquerade: Later = None
     allow: Later = None
-    fwmark: Later = None
-    family: Later = None
+    fwmark: Mark | UnsetType = UNSET
+    family: Literal["ipv4", "ipv6"] | UnsetType = UNSET
     match: Later = None
 
 

@@ -40,10 +40,6 @@ NOT_BUILT = [
     'nodes.*.vrrp.*.failback.when="synced"',
     "nodes.*.vrrp.*.failback.coverage",
     "nodes.*.vrrp.*.failback.deadline",
-    'services.*.tunnel.type="gue"',
-    'services.*.tunnel.type="gre"',
-    "services.*.tunnel.port",
-    "services.*.tunnel.checksum",
     "services.*.real_servers.backup",
     "services.*.slow_start",
     "services.*.sorry_server",
@@ -51,8 +47,6 @@ NOT_BUILT = [
     "services.*.hysteresis",
     "services.*.masquerade",
     "services.*.allow",
-    "services.*.fwmark",
-    "services.*.family",
     "services.*.match",
 ]
 OF_CHECKS = [
