@@ -62,6 +62,34 @@ CASES: dict[str, Case] = {
         *(DNS6, ServiceSettings("rr", one_packet=True), "-u [2001:db8::20]:53 -s rr -o"),
         *(Endpoint("2001:db8:8::1", 53), Destination(), "-r [2001:db8:8::1]:53 -g -w 1"),
     ),
+    "SCTP": (
+        ServiceKey(Family.IPV4, Protocol.SCTP, "192.0.2.20", 80),
+        *(ServiceSettings("rr"), "--sctp-service 192.0.2.20:80 -s rr"),
+        *(ONE, Destination(), "-r 10.0.8.21:80 -g -w 1"),
+    ),
+    "one packet, by SIP call": (
+        ServiceKey(Family.IPV4, Protocol.UDP, "192.0.2.20", 5060),
+        ServiceSettings("rr", persistence=Persistence(60, 32, "sip"), one_packet=True),
+        "-u 192.0.2.20:5060 -s rr -p 60 --pe sip -o",
+        *(Endpoint("10.0.8.21", 5060), Destination(), "-r 10.0.8.21:5060 -g -w 1"),
+    ),
+    "every port": (
+        ServiceKey(Family.IPV4, Protocol.TCP, "192.0.2.20", 0),
+        ServiceSettings("rr", persistence=Persistence(300, 32)),
+        "-t 192.0.2.20:0 -s rr -p 300",
+        *(Endpoint("10.0.8.21", 0), Destination(), "-r 10.0.8.21:0 -g -w 1"),
+    ),
+    "GRE": (
+        *(WEB, ServiceSettings("wrr"), "-t 192.0.2.20:80 -s wrr"),
+        *(ONE, Destination(forwarding=Forwarding.TUN, tunnel=Tunnel("gre"))),
+        "-r 10.0.8.21:80 -i -w 1 --tun-type gre --tun-nocsum",
+    ),
+    "the other family": (
+        *(WEB, ServiceSettings("wrr"), "-t 192.0.2.20:80 -s wrr"),
+        Endpoint("2001:db8:8::1", 80),
+        Destination(forwarding=Forwarding.TUN, tunnel=Tunnel()),
+        "-r [2001:db8:8::1]:80 -i -w 1 --tun-type ipip",
+    ),
     "a mark of IPv6, persistent by /64": (
         MARKED6,
         ServiceSettings("wlc", persistence=Persistence(60, 64)),
