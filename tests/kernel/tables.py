@@ -103,7 +103,10 @@ def sensible_services(draw: st.DrawFn, key: ServiceKey) -> VirtualService:
     """What a file can say, and ipvsadm as well: a port of its own is NAT's, a tunnel's GUE's."""
     settings = draw(service_settings(key.family))
     udp = key.protocol is Protocol.UDP
-    settings = structs.replace(settings, one_packet=settings.one_packet and udp)
+    kept = settings.persistence
+    if not kept and not key.mark and not key.port:
+        kept = Persistence(60, key.family.bits)
+    settings = structs.replace(settings, persistence=kept, one_packet=settings.one_packet and udp)
     service = draw(virtual_services(key))
     there: dict[Endpoint, Destination] = {}
     for endpoint, one in service.destinations.items():
@@ -116,6 +119,7 @@ def sensible_services(draw: st.DrawFn, key: ServiceKey) -> VirtualService:
 
 @st.composite
 def sensible_tables(draw: st.DrawFn) -> Table:
-    """As `tables`, without what makes no sense."""
-    chosen = draw(st.lists(keys(), max_size=3, unique=True))
+    """As `tables`, without what makes no sense; ipvsadm says marks from 2**31 on as negative."""
+    low = keys().filter(lambda key: key.mark < 1 << 31)
+    chosen = draw(st.lists(low, max_size=3, unique=True))
     return {key: draw(sensible_services(key)) for key in chosen}

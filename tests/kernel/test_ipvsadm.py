@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as given_settings
 
 from director.kernel.hands import KernelHands
 from director.model.address import Endpoint, Family
@@ -16,9 +18,12 @@ from director.model.service import (
     Protocol,
     ServiceKey,
     ServiceSettings,
+    Table,
     Tunnel,
     VirtualService,
 )
+from tests.kernel.saved import saved
+from tests.kernel.tables import sensible_tables
 
 pytestmark = pytest.mark.kernel
 
@@ -148,3 +153,52 @@ def test_we_read_what_ipvsadm_wrote(hands: KernelHands, case: Case) -> None:
     ipvsadm("-R", stdin=f"-A {service}\n-a {found} {server}\n")
 
     assert hands.observe().table == {key: VirtualService(settings, {endpoint: destination})}
+
+
+def lines_of(text: list[str]) -> list[frozenset[str]]:
+    """Lines whose order, and that of their words, says nothing."""
+    return sorted((frozenset(words(line)) for line in text), key=sorted)
+
+
+def flush(hands: KernelHands) -> None:
+    hands.apply([DeleteService(key) for key in hands.observe().table])
+
+
+RANDOM = given_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@RANDOM
+@given(table=sensible_tables())
+def test_ipvsadm_reads_a_random_table(hands: KernelHands, table: Table) -> None:
+    """
+    What we built is what `ipvsadm -Sn` saves.
+    """
+    ops: list[Op] = []
+    for key, service in table.items():
+        ops.append(AddService(key, service.settings))
+        ops += [AddDestination(key, at, there) for at, there in service.destinations.items()]
+    try:
+        refused = hands.apply(ops)
+        said = ipvsadm("-Sn").splitlines()
+    finally:
+        flush(hands)
+
+    assert refused == []
+    assert lines_of(said) == lines_of(saved(table, thresholds=False))
+
+
+@RANDOM
+@given(table=sensible_tables())
+def test_we_read_a_random_table_of_ipvsadm(hands: KernelHands, table: Table) -> None:
+    """
+    What `ipvsadm -R` built is what we observe.
+    """
+    try:
+        ipvsadm("-R", stdin="\n".join([*saved(table, thresholds=True), ""]))
+        observed = hands.observe().table
+    finally:
+        flush(hands)
+
+    assert observed == table
