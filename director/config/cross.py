@@ -5,10 +5,11 @@ from msgspec import UnsetType
 from director.config.faults import Findings, Key
 from director.config.readers import element, listed
 from director.config.schema import AddressTable, FileTable, RouterOverlay, ServiceTable
-from director.model.address import canonical, family_of
+from director.model.address import Endpoint, canonical, family_of
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, ServiceKey
 from director.model.vip import Router
+from director.policy.probing import endpoint_of
 
 
 class Crossing:
@@ -17,6 +18,7 @@ class Crossing:
     def __init__(self, file: FileTable, routers: list[Router], found: Findings) -> None:
         self.found = found
         self.file = file
+        self.synced = not isinstance(file.sync, UnsetType)
         self.held = written_vips(file)
         self.gateways = {
             vip.prefix.family for router in routers for vip in router.vips if not vip.advertise
@@ -38,16 +40,16 @@ class Crossing:
         self._gateway(service, table, key)
 
     def _virtuals(self, service: Service, table: ServiceTable, key: Key) -> None:
-        if len(service.virtuals) != len(listed(table.virtual)):
+        if not service.virtuals[0].mark and len(service.virtuals) != len(listed(table.virtual)):
             return  # one was refused already, and the indexes would not fit
         for index, virtual in enumerate(service.virtuals):
-            where = element((*key, "virtual"), table.virtual, index)
+            where = _virtual_key(virtual, table, key, index)
             other = self.virtuals.setdefault(virtual, where)
             if other != where:
                 fault = f"{virtual} is a virtual service of {other[1]} already"
                 self.found.add(where, fault, "keep one of the two", also=other)
             held = virtual.address in self.held or not isinstance(table.held, UnsetType)
-            if not held and not self.vips_at_fault:
+            if not virtual.mark and not held and not self.vips_at_fault:
                 fault = f"no virtual router holds {virtual.address}"
                 mend = 'add it to the addresses of a [vrrp.*], or write held = "elsewhere"'
                 self.found.add(where, fault, mend)
@@ -56,56 +58,66 @@ class Crossing:
         families = {virtual.family for virtual in service.virtuals}
         ports = {virtual.port for virtual in service.virtuals}
         whole = len(service.members) == len(listed(table.real_servers))
-        seen: dict[tuple[str, str, int], Key] = {}
+        seen: dict[tuple[ServiceKey, Endpoint], Key] = {}
         for index, member in enumerate(service.members):
             where: Key = (*key, "real_servers")
             if whole:
                 where = element(where, table.real_servers, index)
-            if families.isdisjoint(map(family_of, member.addresses)):
-                self.found.add(
-                    where,
-                    f"{member.name} has no address of the family of {service.virtuals[0].address}",
-                    "give it one in [real_servers], or take it out of this pool",
-                )
+            at = [endpoint_of(service, member, virtual) for virtual in service.virtuals]
+            if not any(at):
+                fault = f"{member.name} has no address of the family of {service.virtuals[0]}"
+                mend = "give it one in [real_servers], or take it out of this pool"
+                self.found.add(where, fault, mend)
                 continue
-            self._ports(member, ports, where)
+            if families.isdisjoint(map(family_of, member.addresses)) and self.synced:
+                # NEW_DEST and NEW_DAEMON answer EINVAL, whichever comes second (ip_vs_ctl.c).
+                fault = f"{member.name} is of the other family than {service.virtuals[0]}, and the"
+                fault += " kernel has that or [sync], not both"
+                mend = "give it an address of the family in [real_servers], or leave [sync] out"
+                self.found.add(where, fault, mend)
+                continue
+            self._ports(service, member, ports, where)
             self._twice(service, member, where, seen)
         for index, virtual in enumerate(service.virtuals):
-            served = any(
-                family_of(address) is virtual.family
-                for member in service.members
-                for address in member.addresses
-            )
-            if not served:
-                fault = f"no real server has an address of the family of {virtual.address}"
+            if not any(endpoint_of(service, member, virtual) for member in service.members):
+                fault = f"no real server has an address of the family of {virtual}"
                 mend = "give one in [real_servers], or take this virtual address out"
-                self.found.add(element((*key, "virtual"), table.virtual, index), fault, mend)
+                self.found.add(_virtual_key(virtual, table, key, index), fault, mend)
 
-    def _ports(self, member: Member, ports: set[int], key: Key) -> None:
+    def _ports(self, service: Service, member: Member, ports: set[int], key: Key) -> None:
         if not member.port or ports == {member.port}:
             return
         if member.forwarding is not Forwarding.NAT:
-            fault = (
-                f"port {member.port} differs from the virtual port, with {member.forwarding.value}"
-            )
+            word = member.forwarding.value
+            fault = f"port {member.port} differs from the virtual port, with {word}"
             mend = 'leave the port out, or write forwarding = "nat"'
+            if 0 in ports:
+                fault = f"port {member.port} means nothing here: with {word} packets keep theirs"
+                mend = "leave the port out"
             self.found.add(key, fault, mend)
         elif len(ports) > 1:
             fault = f"port {member.port} of {member.name} would serve several virtual ports"
             mend = "leave the port out, or make a service for each virtual port"
             self.found.add(key, fault, mend)
+        elif ports == {0} and service.settings.persistence:
+            # ip_vs_sched_persist takes the packet's own, wherever the service has none.
+            fault = f"port {member.port} means nothing here: persistent clients keep their port"
+            self.found.add(key, fault, "leave the port out, or persistence")
 
     def _twice(
-        self, service: Service, member: Member, key: Key, seen: dict[tuple[str, str, int], Key]
+        self,
+        service: Service,
+        member: Member,
+        key: Key,
+        seen: dict[tuple[ServiceKey, Endpoint], Key],
     ) -> None:
         for virtual in service.virtuals:
-            for address in member.addresses:
-                if family_of(address) is virtual.family:
-                    port = member.port or virtual.port
-                    other = seen.setdefault((str(virtual), address, port), key)
-                    if other != key:
-                        fault = f"{member.name} stands twice in the pool"
-                        self.found.add(key, fault, "remove one", also=other)
+            endpoint = endpoint_of(service, member, virtual)
+            if endpoint is not None:
+                other = seen.setdefault((virtual, endpoint), key)
+                if other != key:
+                    fault = f"{member.name} stands twice in the pool"
+                    self.found.add(key, fault, "remove one", also=other)
 
     def _gateway(self, service: Service, table: ServiceTable, key: Key) -> None:
         nat = any(member.forwarding is Forwarding.NAT for member in service.members)
@@ -119,6 +131,12 @@ class Crossing:
             'add { address = "GATEWAY/LENGTH", interface = ROLE, advertise = false } to a '
             "[vrrp.*], and make it the real servers' default route",
         )
+
+
+def _virtual_key(virtual: ServiceKey, table: ServiceTable, key: Key, index: int) -> Key:
+    if virtual.mark:
+        return (*key, "fwmark")
+    return element((*key, "virtual"), table.virtual, index)
 
 
 def written_vips(file: FileTable) -> dict[str, str]:

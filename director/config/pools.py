@@ -11,18 +11,24 @@ from director.config.readers import (
     check_names,
     element,
     listed,
-    no_address,
     pick,
     read_duration,
 )
-from director.config.schema import FileTable, Flag, PersistenceTable, RealServerTable, ServiceTable
+from director.config.schema import (
+    DefaultsTable,
+    FileTable,
+    Flag,
+    PersistenceTable,
+    RealServerTable,
+    ServiceTable,
+)
 from director.config.servers import Servers
-from director.config.shape import LEAVE_OUT, NOT_BUILT
-from director.model.address import canonical, family_of, parse_endpoint
+from director.config.virtuals import read_virtuals
 from director.model.check import Check, TcpCheck
 from director.model.pool import Member, Service
-from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
+from director.model.service import Forwarding, Persistence, ServiceSettings, Tunnel
 
+OFF = "off"
 DRAIN = 300.0
 WEIGHT = 100
 PERSISTENCE_LONGEST = 31 * 86400.0
@@ -40,17 +46,19 @@ class Pools:
         self.drain = DRAIN
         if not isinstance(file.defaults.drain, UnsetType):
             self.drain = self._drain(file.defaults.drain, ("defaults", "drain"))
+        self.cut_after = self._cut_after(file.defaults, ("defaults",), None)
         check_names(file.services, ("services",), found)
 
     def read(self, name: str, table: ServiceTable) -> Service | None:
         """One service, or None when a fault left too little of it."""
         key: Key = ("services", name)
-        virtuals = self._virtuals(table, key)
+        virtuals = read_virtuals(table, key, self.found)
         flags: list[Flag] = listed(table.scheduler_flags)
         settings = ServiceSettings(
             scheduler=pick("wlc", table.scheduler, self.defaults.scheduler),
             flags=frozenset(flags),
             persistence=self._persistence(table, key),
+            one_packet=table.one_packet,
         )
         self._check_flags(table, settings, key)
         members = self._members(table, settings, key)
@@ -70,6 +78,8 @@ class Pools:
             checks_need=table.checks_need,
             quorum=table.quorum,
             drain=drain,
+            on_fail=pick("auto", table.on_fail, self.defaults.on_fail),
+            cut_after=self._cut_after(table, key, self.cut_after),
             netmask6=netmask6,
         )
 
@@ -77,50 +87,28 @@ class Pools:
         seconds = read_duration(text, key, self.found)
         return DRAIN if seconds is None else seconds
 
-    def _virtuals(self, table: ServiceTable, key: Key) -> list[ServiceKey]:
-        written = table.virtual
-        where = (*key, "virtual")
-        if not listed(written) and not any(
-            self.found.within(*key, other) for other in ("virtual", "fwmark", "match")
-        ):
-            self.found.add(where, "virtual is missing", 'write virtual = "IP:PORT"')
-        virtuals: list[ServiceKey] = []
-        for index, text in enumerate(listed(written)):
-            virtual = self._virtual(text, element(where, written, index))
-            if virtual is not None:
-                virtuals.append(virtual)
-        return virtuals
-
-    def _virtual(self, text: str, key: Key) -> ServiceKey | None:
-        if text.startswith("@"):
-            mend = f"{LEAVE_OUT}; write the addresses"
-            self.found.add(key, f'a virtual like "{text}" {NOT_BUILT}', mend)
+    def _cut_after(
+        self, table: ServiceTable | DefaultsTable, key: Key, outer: float | None
+    ) -> float | None:
+        if isinstance(table.cut_after, UnsetType):
+            return outer
+        if table.cut_after == OFF:
             return None
-        try:
-            endpoint = parse_endpoint(text)
-        except ValueError as error:
-            host = text.rpartition(":")[0]
-            mend = 'write it as in "192.0.2.10:80" or "[2001:db8::10]:80"'
-            if host and not _is_address(host.strip("[]")):
-                mend = f"{no_address(host)[1]}; {mend}"
-            self.found.add(key, str(error), mend)
-            return None
-        return ServiceKey(
-            family=family_of(endpoint.address), address=endpoint.address, port=endpoint.port
-        )
+        return read_duration(table.cut_after, (*key, "cut_after"), self.found)
 
     def _persistence(self, table: ServiceTable, key: Key) -> Persistence | None:
         written = table.persistence
         if isinstance(written, UnsetType):
             return None
-        where, text, prefix = (*key, "persistence"), written, 32
+        where, text, prefix, engine = (*key, "persistence"), written, 32, ""
         if isinstance(written, PersistenceTable):
             where, text, prefix = (*where, "timeout"), written.timeout, written.netmask
+            engine = pick("", written.engine)
         assert isinstance(text, str)
         seconds = read_duration(
             text, where, self.found, low=1, high=PERSISTENCE_LONGEST, whole=True
         )
-        return None if seconds is None else Persistence(int(seconds), prefix)
+        return None if seconds is None else Persistence(int(seconds), prefix, engine)
 
     def _check_flags(self, table: ServiceTable, settings: ServiceSettings, key: Key) -> None:
         flags: list[Flag] = listed(table.scheduler_flags)
@@ -149,6 +137,7 @@ class Pools:
             fault = f"tunnel means nothing with forwarding {forwarding}"
             mend = 'write forwarding = "tun", or leave tunnel out'
             self.found.add((*key, "tunnel"), fault, mend)
+        tunnel = self._tunnel(table, key)
         members: list[Member] = []
         items: list[str | RealServerTable] = listed(written)
         for index, item in enumerate(items):
@@ -157,12 +146,29 @@ class Pools:
                 addresses=(),
                 weight=weight,
                 forwarding=Forwarding(forwarding),
+                tunnel=tunnel,
                 checks=checks,
             )
             member = self._member(item, plain, element(where, written, index))
             if member is not None:
                 members.append(member)
         return _told_apart(members)
+
+    def _tunnel(self, table: ServiceTable, key: Key) -> Tunnel:
+        written = table.tunnel
+        if isinstance(written, UnsetType):
+            return Tunnel()
+        port = pick(0, written.port)
+        if written.type == "gue" and not port and not self.found.within(*key, "tunnel", "port"):
+            fault = "gue needs the port that the real servers take it at"
+            self.found.add((*key, "tunnel"), fault, 'write tunnel = { type = "gue", port = … }')
+        if written.type != "gue" and port:
+            fault = f"{written.type} has no port"
+            self.found.add((*key, "tunnel", "port"), fault, 'leave it out, or write type = "gue"')
+        if written.type == "ipip" and written.checksum:
+            mend = 'leave it out, or write type = "gue" or "gre"'
+            self.found.add((*key, "tunnel", "checksum"), "ipip has no checksum", mend)
+        return Tunnel(written.type, port, written.checksum)
 
     def _member(self, item: str | RealServerTable, plain: Member, key: Key) -> Member | None:
         entry = RealServerTable(server=item) if isinstance(item, str) else item
@@ -186,19 +192,11 @@ class Pools:
             port=port,
             weight=pick(plain.weight, entry.weight),
             forwarding=forwarding,
-            tunnel=Tunnel() if forwarding is Forwarding.TUN else None,
+            tunnel=plain.tunnel if forwarding is Forwarding.TUN else None,
             upper_threshold=entry.upper_threshold,
             lower_threshold=entry.lower_threshold,
             checks=plain.checks if checks is None else checks,
         )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        canonical(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _tunnels(table: ServiceTable) -> bool:

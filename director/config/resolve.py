@@ -23,6 +23,7 @@ from director.config.routers import Play, read_routers
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
 from director.config.shape import shape, show
+from director.config.traps import Traps, check_sysctls
 from director.config.vips import Bare
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Service
@@ -56,7 +57,8 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     _check_vips(file, all_routers, fixed, found)
     syncs = {view.name: _sync(file, view, found) for view in views}
     kernel = _kernel(file, found)
-    services = _services(file, all_routers, fixed, found)
+    daemons = [sync for sync in syncs.values() if sync is not None]
+    services = _services(file, all_routers, daemons, fixed, found)
     name = _this_node(file, node, host, found)
     if name is None:
         return Resolved(None, ())
@@ -218,7 +220,11 @@ def automatic_resync(services: int) -> float:
 
 
 def _services(
-    file: FileTable, routers: list[Router], fixed: dict[str, str], found: Findings
+    file: FileTable,
+    routers: list[Router],
+    syncs: list[SyncSettings],
+    fixed: dict[str, str],
+    found: Findings,
 ) -> list[Service]:
     crossing = Crossing(file, routers, found)
     checks = Checks(file, found)
@@ -226,6 +232,9 @@ def _services(
     pools = Pools(file, checks, servers, found)
     read = [pools.read(name, table) for name, table in file.services.items()]
     services = [service for service in read if service is not None]
+    traps = Traps(file, syncs, found)
     for service in services:
         crossing.check(service)
+        traps.check(service)
+    check_sysctls(file, services, found, synced=bool(syncs))
     return services

@@ -30,6 +30,7 @@ Weight = Annotated[int, Meta(ge=0, le=65535)]
 Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 9568 section 5.2.4)
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
+Mark = Annotated[int, Meta(ge=1, le=4294967295)]
 RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -39,7 +40,8 @@ Scheduler = Literal[
 ]  # fmt: skip
 Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
 ForwardingWord = Literal["dr", "tun", "nat"]
-OnFail = Annotated[Literal["auto", "quiesce"], Meta(extra={"later": ["remove"]})]
+OnFail = Literal["auto", "quiesce", "remove"]
+ProtocolWord = Literal["tcp", "udp", "sctp"]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,16 +223,16 @@ class DefaultsTable(Table, frozen=True):
     weight: Weight | UnsetType = UNSET
     drain: Duration | UnsetType = UNSET
     on_fail: OnFail | UnsetType = UNSET
-    cut_after: Later = None
+    cut_after: DurationOr | UnsetType = UNSET
     check: PaceTable = PaceTable()
 
 
 class TunnelTable(Table, frozen=True):
     """How a `tun` destination is encapsulated."""
 
-    type: Annotated[Literal["ipip"], Meta(extra={"later": ["gue", "gre"]})] = "ipip"
-    port: Later = None
-    checksum: Later = None
+    type: Literal["ipip", "gue", "gre"] = "ipip"
+    port: Port | UnsetType = UNSET
+    checksum: bool = False
 
 
 class PersistenceTable(Table, frozen=True):
@@ -239,7 +241,7 @@ class PersistenceTable(Table, frozen=True):
     timeout: Duration
     netmask: Annotated[int, Meta(ge=1, le=32)] = 32
     netmask6: Annotated[int, Meta(ge=1, le=128)] = 128
-    engine: Later = None
+    engine: Literal["sip"] | UnsetType = UNSET
 
 
 class RealServerTable(Table, frozen=True):
@@ -259,11 +261,12 @@ class RealServerTable(Table, frozen=True):
 class ServiceTable(Table, frozen=True):
     """`[services.NAME]`.
 
-    Without `check` and `checks` it gets `{ kind = "tcp" }` to each real server's port.
+    Without `check` and `checks` one of TCP gets `{ kind = "tcp" }` to each real server's port;
+    the others have to say.
     """
 
     virtual: str | list[str] | UnsetType = UNSET
-    protocol: Annotated[Literal["tcp"], Meta(extra={"later": ["udp", "sctp"]})] = "tcp"
+    protocol: ProtocolWord | UnsetType = UNSET
     scheduler: Scheduler | UnsetType = UNSET
     scheduler_flags: Flag | list[Flag] = []
     forwarding: ForwardingWord | UnsetType = UNSET
@@ -282,12 +285,12 @@ class ServiceTable(Table, frozen=True):
     sorry_server: Later = None
     panic_below: Later = None
     hysteresis: Later = None
-    one_packet: Later = None
+    one_packet: bool = False
+    cut_after: DurationOr | UnsetType = UNSET
     masquerade: Later = None
     allow: Later = None
-    cut_after: Later = None
-    fwmark: Later = None
-    family: Later = None
+    fwmark: Mark | UnsetType = UNSET
+    family: Literal["ipv4", "ipv6"] | UnsetType = UNSET
     match: Later = None
 
 

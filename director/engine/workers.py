@@ -176,7 +176,7 @@ class Workers:
             before = self._facts.standings.get(standing.key)
             if before is None or before.health != standing.health:
                 log.info("%s is %s: %s", standing.key, standing.health, standing.reason)
-        self._news.tell(self._facts.learn_standings(standings))
+        self._news.tell(self._facts.learn_standings(standings, trio.current_time()))
 
     def _hear_roles(self, roles: tuple[Role, ...]) -> None:
         before = {role.router: role.role for role in self.roles}

@@ -46,15 +46,15 @@ class Endpoint(msgspec.Struct, frozen=True, order=True):
         return f"{self.address}:{self.port}"
 
 
-def parse_endpoint(text: str) -> Endpoint:
-    """`192.0.2.1:80` or `[2001:db8::1]:80`. Raises ValueError."""
+def parse_endpoint(text: str, *, lowest: int = 1) -> Endpoint:
+    """`192.0.2.1:80` or `[2001:db8::1]:80`, with a port from `lowest` on. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port.isascii() or not port.isdigit() or (":" in host) != bracketed:
         raise ValueError(f"{text!r} is not IP:PORT or [IP6]:PORT")
     number = int(port)
-    if not 1 <= number <= 65535:
-        raise ValueError(f"port {port} is outside 1..65535")
+    if not lowest <= number <= 65535:
+        raise ValueError(f"port {port} is outside {lowest}..65535")
     return Endpoint(canonical(host[1:-1] if bracketed else host), number)
 
 

@@ -29,6 +29,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One `[services.NAME]` of the file, with all defaults and inheritance resolved.
 
     `settings.persistence` has the IPv4 client network; `netmask6` is that of IPv6 clients.
+    `on_fail` is `auto`, `quiesce` or `remove`. `cut_after`: seconds of failure after which a
+    destination that was quiesced is removed, with its connections; None is never.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     checks_need: str = "all"
     quorum: int = 1
     drain: float = 300.0
+    on_fail: str = "auto"
+    cut_after: float | None = None
     netmask6: int = 128
 
     def settings_for(self, virtual: ServiceKey) -> ServiceSettings:

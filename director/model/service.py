@@ -52,7 +52,11 @@ class Persistence(msgspec.Struct, frozen=True):
 
 
 class ServiceKey(msgspec.Struct, frozen=True, order=True):
-    """How the kernel finds a virtual service: by mark, else by protocol, address and port."""
+    """How the kernel finds a virtual service: by mark, else by protocol, address and port.
+
+    Port 0 is every port that no other virtual service of the address has. One with a mark has
+    none of the three: its protocol stays at the default and means nothing.
+    """
 
     family: Family
     protocol: Protocol = Protocol.TCP
@@ -62,7 +66,7 @@ class ServiceKey(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         if self.mark:
-            return f"fwmark/{self.mark}"
+            return f"fwmark/{self.mark}{'' if self.family is Family.IPV4 else ' ipv6'}"
         return f"{self.protocol.name.lower()}/{Endpoint(self.address, self.port)}"
 
 

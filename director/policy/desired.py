@@ -4,7 +4,14 @@ import msgspec
 
 from director.model.address import Endpoint
 from director.model.pool import Member, Place, Service
-from director.model.service import Counters, Destination, Forwarding, Table, VirtualService
+from director.model.service import (
+    Counters,
+    Destination,
+    Forwarding,
+    Protocol,
+    Table,
+    VirtualService,
+)
 from director.policy.facts import Facts
 from director.policy.probing import places_of
 from director.policy.verdict import Verdict
@@ -14,13 +21,18 @@ NEVER = float("inf")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One destination that the file names: what it should be, and why."""
+    """One destination that the file names: what it should be, and why.
+
+    At `cut_at` it has failed for so long that it is not there at all.
+    """
 
     place: Place
     member: Member
     verdict: Verdict
     weight: Weight
     override: Override | None
+    cut_at: float = NEVER
+    removed: bool = False
 
 
 class DesiredService(msgspec.Struct, frozen=True):
@@ -36,10 +48,12 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
     """The whole desired state of one service, from scratch."""
     service = facts.services[name]
     rows = tuple(_row(facts, service, place, member, now) for place, member in places_of(service))
-    destinations: dict[Place, Destination] = {row.place: _destination(row) for row in rows}
-    next_at = min(
-        (row.override.until for row in rows if row.override and row.override.until), default=NEVER
-    )
+    destinations: dict[Place, Destination] = {
+        row.place: _destination(row) for row in rows if not row.removed
+    }
+    instants = [row.override.until for row in rows if row.override and row.override.until]
+    instants += [row.cut_at for row in rows if not row.removed]
+    next_at = min(instants, default=NEVER)
     for place, since in facts.leaving.items():
         if place.service in service.virtuals:
             gone_at = since + service.drain
@@ -72,7 +86,24 @@ def _row(facts: Facts, service: Service, place: Place, member: Member, now: floa
     if override is not None and override.until and override.until <= now:
         override = None
     weight = weigh(member.weight, verdict.health, override, facts.weight_in_kernel(place))
-    return Row(place, member, verdict, weight, override)
+    cut_at = NEVER
+    if verdict.health == "down":
+        cut_at = facts.down_since(place, service.checks_need) + removed_after(service, member)
+    return Row(place, member, verdict, weight, override, cut_at, removed=cut_at <= now)
+
+
+def removed_after(service: Service, member: Member) -> float:
+    """Seconds of failure after which a destination is removed, with its connections.
+
+    NEVER: it is quiesced alone. A TCP client sees that its server is silent, and a false alarm that
+    cut it would cost more than it saves; one of UDP may send into the dark for ever, and its "flow"
+    has nothing to lose. A tunnel's destination stays, for entries that the peer synced need it.
+    """
+    datagrams = service.settings.one_packet or service.virtuals[0].protocol is Protocol.UDP
+    tunnelled = member.forwarding is Forwarding.TUN
+    if service.on_fail == "remove" or (service.on_fail == "auto" and datagrams and not tunnelled):
+        return 0.0
+    return NEVER if service.cut_after is None else service.cut_after
 
 
 def _destination(row: Row) -> Destination:

@@ -28,11 +28,12 @@ class Facts:
         self.services: dict[str, Service] = {service.name: service for service in config.services}
         self.probing = probing_of(config)
         self.standings: dict[str, Standing] = {}
+        self.failed_at: dict[str, float] = {}
         self.overrides: dict[tuple[str, str], Override] = {}
         self.observed: Observed | None = None
         self.leaving: dict[Place, float] = {}
 
-    def learn_standings(self, standings: Iterable[Standing]) -> Touched:
+    def learn_standings(self, standings: Iterable[Standing], now: float) -> Touched:
         """What a check worker says; targets that the file does not name are ignored."""
         touched: Touched = set()
         for standing in standings:
@@ -42,6 +43,10 @@ class Facts:
             self.standings[standing.key] = standing
             if before is None or before.health != standing.health:
                 touched |= self.probing.users[standing.key]
+                if standing.health == "down":
+                    self.failed_at[standing.key] = now
+                else:
+                    self.failed_at.pop(standing.key, None)
         return touched
 
     def learn_override(self, service: str, server: str, override: Override | None) -> Touched:
@@ -75,6 +80,16 @@ class Facts:
         unknown = Standing("", "unknown", "not probed yet")
         keys = self.probing.judges[place]
         return judge([self.standings.get(key, unknown) for key in keys], need)
+
+    def down_since(self, place: Place, need: str) -> float:
+        """Since when we know that a destination is down: an instant of the engine's clock.
+
+        Not later than the truth by more than how long its probes failed one after the other.
+        """
+        failed = [
+            self.failed_at[key] for key in self.probing.judges[place] if key in self.failed_at
+        ]
+        return min(failed) if need == "all" else max(failed)
 
     def weight_in_kernel(self, place: Place) -> int | None:
         """What the kernel has for this place; None when it has nothing."""

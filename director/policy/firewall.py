@@ -42,7 +42,7 @@ def ruleset(config: Config, family: Family) -> str:
             (key.address, key.port)
             for service in config.services
             for key in service.virtuals
-            if key.protocol is Protocol.TCP and key.family is family and not key.mark
+            if key.protocol is Protocol.TCP and key.family is family and key.port
         }
     )
     if not routers or not services:

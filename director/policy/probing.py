@@ -8,14 +8,22 @@ from director.model.address import Endpoint, family_of
 from director.model.check import Check, Target
 from director.model.config import Config
 from director.model.pool import Member, Place, Service
-from director.model.service import ServiceKey
+from director.model.service import Forwarding, ServiceKey
 
 
-def endpoint_of(member: Member, virtual: ServiceKey) -> Endpoint | None:
-    """Where `member` serves `virtual`; None when it has no address of that family."""
+def endpoint_of(service: Service, member: Member, virtual: ServiceKey) -> Endpoint | None:
+    """Where `member` serves `virtual`; None when it has no address that can.
+
+    A tunnel may carry the other family, and does where that is the whole service: in one of both
+    families a real server with one address serves that family alone.
+    """
+    port = member.port or virtual.port
     for address in member.addresses:
         if family_of(address) is virtual.family:
-            return Endpoint(address, member.port or virtual.port)
+            return Endpoint(address, port)
+    alone = all(other.family is virtual.family for other in service.virtuals)
+    if alone and member.forwarding is Forwarding.TUN:
+        return Endpoint(member.addresses[0], port)
     return None
 
 
@@ -25,7 +33,7 @@ def places_of(service: Service) -> list[tuple[Place, Member]]:
         (Place(virtual, endpoint), member)
         for virtual in service.virtuals
         for member in service.members
-        if (endpoint := endpoint_of(member, virtual)) is not None
+        if (endpoint := endpoint_of(service, member, virtual)) is not None
     ]
 
 

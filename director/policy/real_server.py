@@ -3,9 +3,11 @@
 import msgspec
 
 from director.errors import ConfigError, Fault
-from director.model.address import family_of
+from director.model.address import Endpoint, Family, family_of
 from director.model.config import Config
-from director.model.service import Forwarding
+from director.model.pool import Member, Service
+from director.model.service import Forwarding, ServiceKey, Tunnel
+from director.policy.probing import endpoint_of
 
 DUMMY = "director0"
 TUNNEL = "tunl0"
@@ -48,8 +50,11 @@ def setup_of(config: Config, name: str) -> Setup:
                 continue
             found = True
             tunnel |= member.forwarding is Forwarding.TUN
-            families = {family_of(address) for address in member.addresses}
-            vips |= {key.address: None for key in service.virtuals if key.family in families}
+            for key in service.virtuals:
+                endpoint = endpoint_of(service, member, key)
+                if endpoint is not None:
+                    _refuse_other_tunnels(config, service, member, key, endpoint)
+                    vips |= dict.fromkeys(_addresses(config, key))
     if not found:
         known = sorted(
             {
@@ -69,3 +74,45 @@ def setup_of(config: Config, name: str) -> Setup:
             )
         )
     return Setup(name=name, vips=tuple(vips), tunnel=tunnel)
+
+
+def _addresses(config: Config, key: ServiceKey) -> list[str]:
+    """What the packets of a virtual service are sent to; with a mark: any VIP on the adverts."""
+    if not key.mark:
+        return [key.address]
+    return [
+        vip.prefix.address
+        for router in config.routers
+        for vip in router.vips
+        if vip.advertise and vip.prefix.family is key.family
+    ]
+
+
+def _refuse_other_tunnels(
+    config: Config, service: Service, member: Member, key: ServiceKey, endpoint: Endpoint
+) -> None:
+    """The device that IPIP over IPv4 comes out of is all that `install` prepares so far."""
+    if member.forwarding is not Forwarding.TUN:
+        return
+    tunnel = member.tunnel or Tunnel()
+    inner, outer = key.family, family_of(endpoint.address)
+    if tunnel.type == "ipip" and inner is outer is Family.IPV4:
+        return
+    words = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+    device = "ip6tnl0" if outer is Family.IPV6 else "tunl0" if inner is Family.IPV4 else "sit0"
+    opened = f"ip link set {device} up"
+    if tunnel.type == "gue":
+        opened = f"modprobe fou; ip fou add port {tunnel.port} gue; {opened}"
+    if tunnel.type == "gre":
+        device = "ip6gre0" if outer is Family.IPV6 else "gre0"
+        opened = f"modprobe ip_gre; ip link set {device} up"
+    raise ConfigError(
+        Fault(
+            fault=f"{tunnel.type} with {words[inner]} in {words[outer]} ends at {member.name}, and "
+            "this prepares ipip with IPv4 in IPv4 alone",
+            mend=f"by hand: {opened}; rp_filter 0 on it; the VIPs on a dummy, with arp_ignore 1 "
+            "and arp_announce 2",
+            key=f"services.{service.name}.tunnel",
+            file=config.file,
+        )
+    )

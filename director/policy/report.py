@@ -86,7 +86,7 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
 
 def show_virtual(key: ServiceKey) -> str:
     """A virtual service as the file spells it."""
-    return f"fwmark {key.mark}" if key.mark else str(Endpoint(key.address, key.port))
+    return str(key).replace("/", " ") if key.mark else str(Endpoint(key.address, key.port))
 
 
 def _service_state(
@@ -97,7 +97,7 @@ def _service_state(
     return ServiceState(
         name=service.name,
         virtual=tuple(show_virtual(key) for key in service.virtuals),
-        protocol=service.virtuals[0].protocol.name.lower(),
+        protocol="any" if service.virtuals[0].mark else service.virtuals[0].protocol.name.lower(),
         scheduler=service.settings.scheduler,
         forwarding=" ".join(forwarding),
         quorum=QuorumState(met=up >= service.quorum, up=up, need=service.quorum),
@@ -118,7 +118,7 @@ def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
             configured=row.member.weight,
             wanted=row.weight.value,
             kernel=destination.weight if destination else None,
-            because=row.weight.because,
+            because=(*row.weight.because, *(("removed",) if row.removed else ())),
         ),
         health=row.verdict.health,
         reason=row.verdict.reason,

@@ -46,6 +46,7 @@ SCHEDULERS = {
     *("none", "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf"),
     "mh",
 }
+ENGINES = {"", "sip"}
 WEIGHT_END = 1 << 31
 DEFAULT_SYSCTLS = {
     "net.ipv4.ip_forward": "0",
@@ -131,7 +132,9 @@ class FakeKernel:
         persistence = settings.persistence
         if key.family is Family.IPV6 and persistence and not 1 <= persistence.prefix <= 128:
             return errno.EINVAL
-        if settings.scheduler not in SCHEDULERS or (persistence and persistence.engine):
+        if settings.scheduler not in SCHEDULERS:
+            return errno.ENOENT
+        if persistence and persistence.engine not in ENGINES:
             return errno.ENOENT
         there = self.table.get(key, VirtualService(settings, {}))
         self.table[key] = VirtualService(settings, there.destinations)

@@ -43,6 +43,8 @@ from director.model.service import (
 )
 from tests.fakes.kernel import FakeKernel
 from tests.kernel.cases import (
+    BY_CALL,
+    GUE,
     IPIP,
     IPIP_THERE,
     LO,
@@ -53,8 +55,10 @@ from tests.kernel.cases import (
     PLAIN,
     REFUSALS,
     ROUND_TRIPS,
+    SCTP,
     SIX,
     TWO,
+    UDP,
     WEB,
     WLC,
 )
@@ -170,6 +174,65 @@ def test_a_service_is_changed_in_place(hands: Hands) -> None:
 
     assert bare == VirtualService(WLC, {ONE: PLAIN})
     assert hands.observe().table[WEB] == VirtualService(rich, {ONE: PLAIN})
+
+
+def test_persistence_by_sip_call_comes_and_goes_in_place(hands: Hands) -> None:
+    """
+    An engine is set, kept by a change of the timeout, and taken out by a SetService without it.
+    """
+    engine = ServiceSettings("rr", persistence=BY_CALL)
+    longer = ServiceSettings("rr", persistence=Persistence(90, 32, "sip"))
+    bare = ServiceSettings("rr", persistence=Persistence(90, 32))
+    hands.apply([AddService(UDP, WLC), AddDestination(UDP, ONE, PLAIN)])
+
+    for settings in (engine, longer, bare, engine, WLC):
+        assert hands.apply([SetService(UDP, settings)]) == []
+        assert hands.observe().table[UDP] == VirtualService(settings, {ONE: PLAIN})
+
+
+def test_one_address_and_port_of_three_protocols_are_three_services(hands: Hands) -> None:
+    """
+    So is the one of every port; each has destinations of its own, and goes alone.
+    """
+    every = ServiceKey(WEB.family, WEB.protocol, WEB.address, 0)
+    keys = (WEB, UDP, SCTP, every)
+    table = {
+        key: VirtualService(WLC, {ONE: Destination(weight=number)})
+        for number, key in enumerate(keys)
+    }
+    assert hands.apply(build(table)) == []
+    assert hands.observe().table == table
+
+    assert hands.apply([DeleteService(UDP)]) == []
+
+    del table[UDP]
+    assert hands.observe().table == table
+
+
+def test_a_tunnel_is_changed_in_place(hands: Hands) -> None:
+    """
+    From one type to another and back, with port and checksum, and no trace of the one before.
+    """
+    kinds = (Tunnel(), Tunnel("gue", 6080, checksum=True), Tunnel("gre", checksum=True), Tunnel())
+    hands.apply([AddService(WEB, WLC), AddDestination(WEB, ONE, IPIP)])
+
+    for tunnel in kinds:
+        wanted = Destination(forwarding=Forwarding.TUN, tunnel=tunnel)
+        assert hands.apply([SetDestination(WEB, ONE, wanted)]) == []
+        assert hands.observe().table[WEB].destinations == {ONE: wanted}
+
+
+def test_a_destination_that_was_removed_comes_back_with_new_settings(hands: Hands) -> None:
+    """
+    The kernel takes it out of its trash list; what it was before is not seen.
+    """
+    before = Destination(weight=7, upper_threshold=9, lower_threshold=3)
+    hands.apply([AddService(UDP, WLC), AddDestination(UDP, ONE, before)])
+
+    back: list[Op] = [DeleteDestination(UDP, ONE), AddDestination(UDP, ONE, GUE)]
+    assert hands.apply(back) == []
+
+    assert hands.observe().table[UDP].destinations == {ONE: GUE}
 
 
 def test_a_destination_is_changed_in_place(hands: Hands) -> None:

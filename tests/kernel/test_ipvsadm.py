@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as given_settings
 
 from director.kernel.hands import KernelHands
 from director.model.address import Endpoint, Family
@@ -16,9 +18,12 @@ from director.model.service import (
     Protocol,
     ServiceKey,
     ServiceSettings,
+    Table,
     Tunnel,
     VirtualService,
 )
+from tests.kernel.saved import saved
+from tests.kernel.tables import sensible_tables
 
 pytestmark = pytest.mark.kernel
 
@@ -61,6 +66,34 @@ CASES: dict[str, Case] = {
     "IPv6, one-packet": (
         *(DNS6, ServiceSettings("rr", one_packet=True), "-u [2001:db8::20]:53 -s rr -o"),
         *(Endpoint("2001:db8:8::1", 53), Destination(), "-r [2001:db8:8::1]:53 -g -w 1"),
+    ),
+    "SCTP": (
+        ServiceKey(Family.IPV4, Protocol.SCTP, "192.0.2.20", 80),
+        *(ServiceSettings("rr"), "--sctp-service 192.0.2.20:80 -s rr"),
+        *(ONE, Destination(), "-r 10.0.8.21:80 -g -w 1"),
+    ),
+    "one packet, by SIP call": (
+        ServiceKey(Family.IPV4, Protocol.UDP, "192.0.2.20", 5060),
+        ServiceSettings("rr", persistence=Persistence(60, 32, "sip"), one_packet=True),
+        "-u 192.0.2.20:5060 -s rr -p 60 --pe sip -o",
+        *(Endpoint("10.0.8.21", 5060), Destination(), "-r 10.0.8.21:5060 -g -w 1"),
+    ),
+    "every port": (
+        ServiceKey(Family.IPV4, Protocol.TCP, "192.0.2.20", 0),
+        ServiceSettings("rr", persistence=Persistence(300, 32)),
+        "-t 192.0.2.20:0 -s rr -p 300",
+        *(Endpoint("10.0.8.21", 0), Destination(), "-r 10.0.8.21:0 -g -w 1"),
+    ),
+    "GRE": (
+        *(WEB, ServiceSettings("wrr"), "-t 192.0.2.20:80 -s wrr"),
+        *(ONE, Destination(forwarding=Forwarding.TUN, tunnel=Tunnel("gre"))),
+        "-r 10.0.8.21:80 -i -w 1 --tun-type gre --tun-nocsum",
+    ),
+    "the other family": (
+        *(WEB, ServiceSettings("wrr"), "-t 192.0.2.20:80 -s wrr"),
+        Endpoint("2001:db8:8::1", 80),
+        Destination(forwarding=Forwarding.TUN, tunnel=Tunnel()),
+        "-r [2001:db8:8::1]:80 -i -w 1 --tun-type ipip",
     ),
     "a mark of IPv6, persistent by /64": (
         MARKED6,
@@ -120,3 +153,52 @@ def test_we_read_what_ipvsadm_wrote(hands: KernelHands, case: Case) -> None:
     ipvsadm("-R", stdin=f"-A {service}\n-a {found} {server}\n")
 
     assert hands.observe().table == {key: VirtualService(settings, {endpoint: destination})}
+
+
+def lines_of(text: list[str]) -> list[frozenset[str]]:
+    """Lines whose order, and that of their words, says nothing."""
+    return sorted((frozenset(words(line)) for line in text), key=sorted)
+
+
+def flush(hands: KernelHands) -> None:
+    hands.apply([DeleteService(key) for key in hands.observe().table])
+
+
+RANDOM = given_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@RANDOM
+@given(table=sensible_tables())
+def test_ipvsadm_reads_a_random_table(hands: KernelHands, table: Table) -> None:
+    """
+    What we built is what `ipvsadm -Sn` saves.
+    """
+    ops: list[Op] = []
+    for key, service in table.items():
+        ops.append(AddService(key, service.settings))
+        ops += [AddDestination(key, at, there) for at, there in service.destinations.items()]
+    try:
+        refused = hands.apply(ops)
+        said = ipvsadm("-Sn").splitlines()
+    finally:
+        flush(hands)
+
+    assert refused == []
+    assert lines_of(said) == lines_of(saved(table, thresholds=False))
+
+
+@RANDOM
+@given(table=sensible_tables())
+def test_we_read_a_random_table_of_ipvsadm(hands: KernelHands, table: Table) -> None:
+    """
+    What `ipvsadm -R` built is what we observe.
+    """
+    try:
+        ipvsadm("-R", stdin="\n".join([*saved(table, thresholds=True), ""]))
+        observed = hands.observe().table
+    finally:
+        flush(hands)
+
+    assert observed == table

@@ -40,18 +40,6 @@ NOT_BUILT = [
     'nodes.*.vrrp.*.failback.when="synced"',
     "nodes.*.vrrp.*.failback.coverage",
     "nodes.*.vrrp.*.failback.deadline",
-    'defaults.on_fail="remove"',
-    "defaults.cut_after",
-    'services.*.on_fail="remove"',
-    "services.*.cut_after",
-    'services.*.protocol="udp"',
-    'services.*.protocol="sctp"',
-    "services.*.one_packet",
-    'services.*.tunnel.type="gue"',
-    'services.*.tunnel.type="gre"',
-    "services.*.tunnel.port",
-    "services.*.tunnel.checksum",
-    "services.*.persistence.engine",
     "services.*.real_servers.backup",
     "services.*.slow_start",
     "services.*.sorry_server",
@@ -59,8 +47,6 @@ NOT_BUILT = [
     "services.*.hysteresis",
     "services.*.masquerade",
     "services.*.allow",
-    "services.*.fwmark",
-    "services.*.family",
     "services.*.match",
 ]
 OF_CHECKS = [
@@ -121,7 +107,7 @@ IN_COMMENTS = [
     "services.web.hysteresis=0",
     'services.web.panic_below="30%"',
     "services.web.persistence.netmask6=64",
-    'services.web.persistence.engine="sip"',
+    'services.dns.persistence.engine="sip"',
     'services.web.held="elsewhere"',
 ]
 

@@ -56,12 +56,14 @@ HEALTH = 'kind = "http"\n'
 SYNC_ID = '"ha"\nid = 51\n'
 VRID = "vrid = 51\n"
 VIRTUAL = 'virtual = "192.0.2.10:80"'
+CHECKS = 'checks = ["health"]'
+PORT_CHECK = 'check = { kind = "tcp", port = 21 }'
 
 WRONG = {
     # what is wrong: (old passage, new passage, key, fault, mend)
     # -- shape
     "unknown key": (WEB, 'wieght = 5 #<\n' + WEB, "services.web.wieght", "is no key here", 'did you mean "weight"?'),
-    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: check, checks, checks_need, drain"),
+    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: check, checks, checks_need, cut_after, drain"),
     "unknown table": ("[sync]", "[snyc] #<\na = 1\n[sync]", "snyc", "is no key here", 'did you mean "sync"?'),
     "weight above": (WEB, 'real_servers = [\n"web1",\n{ server = "web2",\n weight = 70000 }] #<', f"{WEB_KEY}[1].weight", "70000 is outside 0..65535", "0..65535"),
     "weight below": (WEB, "weight = -1 #<\n" + WEB, "services.web.weight", "-1 is outside 0..65535", "0..65535"),
@@ -85,7 +87,7 @@ WRONG = {
     # -- not built yet
     "later key": (WEB, 'slow_start = "30s" #<\n' + WEB, "services.web.slow_start", "slow_start is not built yet", "leave it out; this version does not have it"),
     "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
-    "later value": (VIRTUAL, VIRTUAL + '\nprotocol = "udp" #<', "services.web.protocol", 'protocol = "udp" is not built yet', "leave it out"),
+    "later value": ("[sync]\n", '[kernel]\nforeign = "remove" #<\n[sync]\n', "kernel.foreign", 'foreign = "remove" is not built yet', "leave it out"),
     "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
     "later virtual": (VIRTUAL, 'virtual = "@front:80" #<', "services.web.virtual", "is not built yet", "write the addresses"),
     # -- the file itself
@@ -163,7 +165,33 @@ WRONG = {
     "no virtual": (VIRTUAL, "", "services.web.virtual", "virtual is missing", "IP:PORT"),
     "virtual without a port": (VIRTUAL, 'virtual = "192.0.2.10" #<', "services.web.virtual", "is not IP:PORT", "192.0.2.10:80"),
     "virtual by host name": (VIRTUAL, 'virtual = "www.example.com:80" #<', "services.web.virtual", "www.example.com", "host names are not looked up"),
-    "virtual port 0": (VIRTUAL, 'virtual = "192.0.2.10:0" #<', "services.web.virtual", "outside 1..65535", "192.0.2.10:80"),
+    "virtual port 0": (VIRTUAL, 'virtual = "192.0.2.10:0" #<', "services.web.virtual", "port 0 is every port, and the kernel balances that with persistence alone", 'persistence = "5m"'),
+    "virtual port beyond": (VIRTUAL, 'virtual = "192.0.2.10:65536" #<', "services.web.virtual", "outside 0..65535", "192.0.2.10:80"),
+    "every port, unchecked": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:0" #<\npersistence = "5m"\n{WEB}', "services.web.virtual", "has no port that could be checked", 'checks = "none"'),
+    "every port, checked at none": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:0"\npersistence = "5m"\n{WEB}\n{CHECKS} #<', "services.web.checks", "has no port that could be checked", "port ="),
+    "every port, wrong persistence": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:0"\npersistence = "ever" #<\n{WEB}\nchecks = "none"', "services.web.persistence", "is not a duration", "one unit"),
+    "every port and a real one": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", 'virtual = "192.0.2.10:0"\npersistence = "5m"\nchecks = "none"\nforwarding = "nat"\nreal_servers = ["web1:80"] #<', f"{WEB_KEY}[0]", "port 80 means nothing here: persistent clients keep their port", "leave the port out"),
+    # -- services by a mark
+    "mark without a family": (VIRTUAL, "fwmark = 20", "services.web.family", "family is missing", '"ipv4" or "ipv6"'),
+    "mark of a strange family": (VIRTUAL, 'fwmark = 20\nfamily = "inet" #<', "services.web.family", '"inet" is none of: ipv4, ipv6', "ipv"),
+    "mark 0": (VIRTUAL, 'fwmark = 0 #<\nfamily = "ipv4"', "services.web.fwmark", "0 is outside 1..4294967295", "1..4294967295"),
+    "mark of ours": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 0x40000000 #<\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}', "services.web.fwmark", "from 0x40000000 on are the director's own", "1..1073741823"),
+    "mark and an address": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}\n{VIRTUAL} #<', "services.web.virtual", "virtual means nothing with fwmark", "leave virtual out"),
+    "mark and a protocol": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}\nprotocol = "udp" #<', "services.web.protocol", "protocol means nothing with fwmark", "leave protocol out"),
+    "mark, unchecked": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20 #<\nfamily = "ipv4"\n{WEB}', "services.web.fwmark", "fwmark/20 has no port that could be checked", 'checks = "none"'),
+    "mark twice": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}\n[services.two]\nfwmark = 20 #<\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}', "services.two.fwmark", "fwmark/20 is a virtual service of web already", "keep one"),
+    "mark of the other family": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv6"\n{PORT_CHECK}\nreal_servers = ["2001:db8:8::1", "web2"] #<', f"{WEB_KEY}[1]", "web2 has no address of the family of fwmark/20 ipv6", "take it out"),
+    "mark and a port with dr": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv4"\n{PORT_CHECK}\nreal_servers = ["web1:80"] #<', f"{WEB_KEY}[0]", "port 80 means nothing here: with dr packets keep theirs", "leave the port out"),
+    "family without a mark": (VIRTUAL, f'{VIRTUAL}\nfamily = "ipv4" #<', "services.web.family", "an address has its own", "leave it out"),
+    # -- tunnels
+    "gue without a port": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ type = "gue" }} #<', "services.web.tunnel", "gue needs the port", 'tunnel = { type = "gue", port = … }'),
+    "gue with port 0": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ type = "gue", port = 0 }} #<', "services.web.tunnel.port", "0 is outside 1..65535", "1..65535"),
+    "port of gre": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ type = "gre", port = 80 }} #<', "services.web.tunnel.port", "gre has no port", 'type = "gue"'),
+    "checksum of ipip": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ checksum = true }} #<', "services.web.tunnel.checksum", "ipip has no checksum", '"gue" or "gre"'),
+    "tunnel unknown": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ type = "vxlan" }} #<', "services.web.tunnel.type", '"vxlan" is none of', "ipip"),
+    "the other family with sync": (WEB, 'forwarding = "tun"\nreal_servers = ["web1", "2001:db8::5"] #<', f"{WEB_KEY}[1]", "is of the other family than tcp/192.0.2.10:80, and the kernel has that or [sync]", "leave [sync] out"),
+    # -- single sysctls
+    "backup_only with sync": ("[sync]\n", '[kernel.sysctl]\n"net.ipv4.vs.backup_only" = 1 #<\n[sync]\n', 'kernel.sysctl."net.ipv4.vs.backup_only"', "backup_only = 1 then switches IPVS off", "leave it out"),
     "virtual that nobody holds": (VIRTUAL, 'virtual = ["192.0.2.10:80",\n"192.0.2.99:80"] #<', "services.web.virtual[1]", "no virtual router holds 192.0.2.99", 'held = "elsewhere"'),
     "virtual twice": ('virtual = "192.0.2.11:443"', 'virtual = "192.0.2.10:80" #<', "services.api.virtual", "tcp/192.0.2.10:80 is a virtual service of web already; the other is at director.toml:46", "keep one"),
     "virtual twice in one": (VIRTUAL, 'virtual = ["192.0.2.10:80", "192.0.2.10:80"] #<', "services.web.virtual[1]", "of web already", "keep one"),
@@ -192,6 +220,20 @@ WRONG = {
     "persistence in fractions": (WEB, 'persistence = "1500ms" #<\n' + WEB, "services.web.persistence", "not whole seconds", "whole seconds"),
     "netmask": (WEB, 'persistence = { timeout = "5m", netmask = 33 } #<\n' + WEB, "services.web.persistence.netmask", "33 is outside 1..32", "1..32"),
     "held by whom": (WEB, 'held = "us" #<\n' + WEB, "services.web.held", "is none of: elsewhere", "write one of: elsewhere"),
+    # -- protocols, and what is done with one that fails
+    "protocol unknown": (VIRTUAL, VIRTUAL + '\nprotocol = "dccp" #<', "services.web.protocol", '"dccp" is none of: sctp, tcp, udp', "write one of"),
+    "udp without a word about checks": (CHECKS, 'protocol = "udp" #<', "services.web.protocol", "checked by default is TCP, and this is UDP", 'checks = "none"'),
+    "sctp, one without a check": (f"{WEB}\n{CHECKS}", 'protocol = "sctp"\nreal_servers = ["web1", { server = "web2", check = { kind = "tcp", port = 9 } }]', "services.web.protocol", "this is SCTP", "port ="),
+    "one packet of TCP": (CHECKS, CHECKS + "\none_packet = true #<", "services.web.one_packet", "one_packet is for UDP, and this is TCP", 'protocol = "udp"'),
+    "one packet of SCTP": (CHECKS, CHECKS + '\nprotocol = "sctp"\none_packet = true #<', "services.web.one_packet", "this is SCTP", "leave one_packet out"),
+    "sip of TCP": (CHECKS, CHECKS + '\npersistence = { timeout = "1m", engine = "sip" } #<', "services.web.persistence.engine", "TCP would be dropped", 'protocol = "udp"'),
+    "engine unknown": (CHECKS, CHECKS + '\npersistence = { timeout = "1m", engine = "spi" } #<', "services.web.persistence.engine", '"spi" is none of: sip', 'did you mean "sip"?'),
+    "on_fail unknown": (CHECKS, CHECKS + '\non_fail = "delete" #<', "services.web.on_fail", '"delete" is none of', "auto, quiesce, remove"),
+    "cut_after what": (CHECKS, CHECKS + '\ncut_after = "of" #<', "services.web.cut_after", '"of" is not a duration', "one unit"),
+    "cut_after a number": (CHECKS, CHECKS + "\ncut_after = 30 #<", "services.web.cut_after", "bare number", 'write "30s"'),
+    "cut at once and later": (CHECKS, CHECKS + '\non_fail = "remove"\ncut_after = "30s" #<', "services.web.cut_after", "means nothing with on_fail", "one of the two"),
+    "a tunnel's end removed": (CHECKS, CHECKS + '\nforwarding = "tun"\non_fail = "remove" #<', "services.web.on_fail", "the peer's connections may still need it", 'on_fail = "quiesce"'),
+    "a tunnel's end cut by default": ("[defaults.check]", '[defaults]\nforwarding = "tun"\ncut_after = "1m" #<\n[defaults.check]', "defaults.cut_after", "removes a tunnel's destination", 'cut_after = "off" for web'),
     # -- checks
     "check and checks": ('checks = ["health"]', 'checks = ["health"]\ncheck = "health" #<', "services.web.check", "both given", "put all of them into checks"),
     "unknown check": ('checks = ["health"]', 'checks = ["healht"] #<', "services.web.checks[0]", 'no check is named "healht"', 'did you mean "health"?'),
@@ -518,6 +560,53 @@ def test_nat_without_a_gateway_is_a_warning() -> None:
     assert warning.key == "services.api.forwarding"
     assert text.splitlines()[warning.line - 1] == 'forwarding = "nat"'
     assert "advertise = false" in warning.mend
+
+
+SUSPICIONS = {
+    # what is taken, and probably not meant: (edits, key, warning, mend)
+    "persistence without a refresh": (
+        [(SYNC_ID, SYNC_ID + 'refresh = "0s"\n'), (CHECKS, 'persistence = "5m"')],
+        *("services.web.persistence", "each packet of a persistent client", 'refresh = "10s"'),
+    ),
+    "sh with heavy weights": (
+        [(CHECKS, 'scheduler = "sh"\nweight = 250')],
+        *("services.web.real_servers", "sh has 256 slots, and the weights are 300", "weight = 1"),
+    ),
+    "weights that nobody reads": (
+        [(CHECKS, 'scheduler = "rr"')],
+        *("services.web.real_servers", "rr knows no weights", 'scheduler = "wrr"'),
+    ),
+    "sip of a mark": (
+        [
+            (VIRTUAL, 'fwmark = 20\nfamily = "ipv4"'),
+            (CHECKS, f'{PORT_CHECK}\npersistence = {{ timeout = "1m", engine = "sip" }}'),
+        ],
+        *("services.web.persistence.engine", "all else that has the mark is dropped", "UDP alone"),
+    ),
+    "stray packets anywhere": (
+        [("[sync]\n", "[kernel.sysctl]\n'net.ipv4.vs.sloppy_tcp' = 1\n[sync]\n")],
+        'kernel.sysctl."net.ipv4.vs.sloppy_tcp"',
+        *("goes to any real server, with wlc", "mh or sh everywhere"),
+    ),
+    "removed, and hanging": (
+        [
+            ("[sync]\n", "[kernel.sysctl]\n'net/ipv4/vs/expire_nodest_conn' = 0\n[sync]\n"),
+            (CHECKS, f'{CHECKS}\ncut_after = "1m"'),
+        ],
+        'kernel.sysctl."net/ipv4/vs/expire_nodest_conn"',
+        *("hang until they time out", "1 by itself"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("edits", "key", "fault", "mend"), SUSPICIONS.values(), ids=SUSPICIONS)
+def test_a_suspicious_file(edits: list[tuple[str, str]], key: str, fault: str, mend: str) -> None:
+    """It is taken, with one warning at its key that says why."""
+    (warning,) = check_text(edited(*edits), node="lb1").warnings
+
+    assert warning.key == key
+    assert fault in warning.fault
+    assert mend in warning.mend
 
 
 NETWORKS = {

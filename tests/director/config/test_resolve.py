@@ -11,8 +11,16 @@ from director.model.address import Family, Prefix
 from director.model.check import Check, HttpCheck, Pace, TcpCheck
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.pool import Member, Service
-from director.model.service import Forwarding, Persistence, ServiceKey, ServiceSettings, Tunnel
+from director.model.service import (
+    Forwarding,
+    Persistence,
+    Protocol,
+    ServiceKey,
+    ServiceSettings,
+    Tunnel,
+)
 from director.model.vip import Auth, Failback, Router, Vip
+from director.policy.probing import places_of, probing_of
 from director.policy.pulse import MAXLEN
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
@@ -343,6 +351,160 @@ def test_ipv6() -> None:
     ]
     assert web.settings_for(four).persistence == Persistence(300, 24)
     assert web.settings_for(six).persistence == Persistence(300, 64)
+
+
+PROTOCOLS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "sctp": Protocol.SCTP}
+
+
+@pytest.mark.parametrize(("word", "protocol"), PROTOCOLS.items())
+def test_protocol(word: str, protocol: Protocol) -> None:
+    """Of every virtual service of the service."""
+    web = web_of((VIRTUAL, f'virtual = ["192.0.2.10:80", "192.0.2.11:80"]\nprotocol = "{word}"'))
+
+    assert web.virtuals == (
+        ServiceKey(Family.IPV4, protocol, "192.0.2.10", 80),
+        ServiceKey(Family.IPV4, protocol, "192.0.2.11", 80),
+    )
+
+
+def test_two_protocols_at_one_address_are_two_services() -> None:
+    """TCP and UDP of one address and port, as DNS has them."""
+    config = config_of((VIRTUAL, 'virtual = "192.0.2.11:443"\nprotocol = "udp"'))
+
+    assert [str(service.virtuals[0]) for service in config.services] == [
+        "udp/192.0.2.11:443",
+        "tcp/192.0.2.11:443",
+    ]
+
+
+def test_one_packet_and_a_persistence_engine() -> None:
+    """What UDP has alone."""
+    web = web_of(
+        (VIRTUAL, f'{VIRTUAL}\nprotocol = "udp"\none_packet = true'),
+        (CHECKS, f'{CHECKS}\npersistence = {{ timeout = "1m", engine = "sip" }}'),
+    )
+
+    assert web.settings == ServiceSettings(
+        "wlc", persistence=Persistence(60, 32, "sip"), one_packet=True
+    )
+
+
+def test_a_mark() -> None:
+    """Found by family and mark alone; real servers get no port, and are checked at one that is said."""
+    text = 'fwmark = 20\nfamily = "ipv4"\ncheck = { kind = "tcp", port = 21 }'
+    web = web_of((VIRTUAL, text), (CHECKS, 'persistence = "10m"'))
+
+    assert web.virtuals == (ServiceKey(Family.IPV4, mark=20),)
+    assert web.settings.persistence == Persistence(600, 32)
+    assert [str(place.endpoint) for place, _ in places_of(web)] == ["10.0.8.11:0", "10.0.8.12:0"]
+    assert [
+        str(one.endpoint)
+        for one in probing_of(config_of((VIRTUAL, text), (CHECKS, ""))).targets.values()
+    ][:2] == ["10.0.8.11:21", "10.0.8.12:21"]
+
+
+def test_one_mark_of_both_families() -> None:
+    """They are two services."""
+    text = 'fwmark = 20\nfamily = "ipv4"\nchecks = "none"\n'
+    other = '[services.six]\nfwmark = 20\nfamily = "ipv6"\nchecks = "none"\nreal_servers = "2001:db8:8::1"\n'
+    config = config_of((VIRTUAL, text), (CHECKS, other))
+
+    assert [str(one.virtuals[0]) for one in config.services] == [
+        "fwmark/20",
+        "fwmark/20 ipv6",
+        "tcp/192.0.2.11:443",
+    ]
+
+
+def test_real_servers_of_a_mark_behind_nat_may_have_a_port() -> None:
+    """All that has the mark goes there."""
+    text = 'fwmark = 20\nfamily = "ipv4"\nforwarding = "nat"'
+    web = web_of((VIRTUAL, text), (WEB, 'real_servers = ["web1:8080"]'))
+
+    assert [str(place.endpoint) for place, _ in places_of(web)] == ["10.0.8.11:8080"]
+
+
+def test_every_port() -> None:
+    """Port 0, with persistence."""
+    web = web_of(
+        (VIRTUAL, 'virtual = ["192.0.2.10:0", "192.0.2.11:0"]\npersistence = "5m"'),
+        (CHECKS, 'check = { kind = "tcp", port = 21 }'),
+    )
+
+    assert [(key.address, key.port) for key in web.virtuals] == [
+        ("192.0.2.10", 0),
+        ("192.0.2.11", 0),
+    ]
+    assert {place.endpoint.port for place, _ in places_of(web)} == {0}
+
+
+TUNNELS = {
+    "nothing is written": ("", Tunnel()),
+    "ipip": ('tunnel = { type = "ipip" }', Tunnel()),
+    "gue": ('tunnel = { type = "gue", port = 6080 }', Tunnel("gue", 6080)),
+    "gue, summed": (
+        'tunnel = { type = "gue", port = 6080, checksum = true }',
+        Tunnel("gue", 6080, True),
+    ),
+    "gre": ('tunnel = { type = "gre" }', Tunnel("gre")),
+    "gre, summed": ('tunnel = { type = "gre", checksum = true }', Tunnel("gre", 0, True)),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), TUNNELS.values(), ids=TUNNELS)
+def test_tunnels(text: str, want: Tunnel) -> None:
+    """Every real server that is reached by one has the service's; the others have none."""
+    servers = 'real_servers = ["web1", { server = "web2", forwarding = "dr" }]'
+    web = web_of((WEB, servers), (CHECKS, f'{CHECKS}\nforwarding = "tun"\n{text}'))
+
+    assert [member.tunnel for member in web.members] == [want, None]
+
+
+def test_a_tunnel_may_carry_the_other_family() -> None:
+    """Without [sync], and where the service has that one family; else each serves its own."""
+    sync = ('[sync]\ninterface = "ha"\nid = 51\n', "")
+    six = ('web1 = "10.0.8.11"', 'web1 = "2001:db8:8::11"')
+    web = web_of(sync, six, (CHECKS, f'{CHECKS}\nforwarding = "tun"'))
+    both = web_of(
+        *(sync, six),
+        (VIRTUAL, 'virtual = ["192.0.2.10:80", "[2001:db8::10]:80"]\nheld = "elsewhere"'),
+        (CHECKS, f'{CHECKS}\nforwarding = "tun"'),
+    )
+
+    assert [str(place.endpoint) for place, _ in places_of(web)] == [
+        "[2001:db8:8::11]:80",
+        "10.0.8.12:80",
+    ]
+    assert [str(place.endpoint) for place, _ in places_of(both)] == [
+        "10.0.8.12:80",
+        "[2001:db8:8::11]:80",
+    ]
+
+
+FAILURES = {
+    "nothing is written": ("", "", ("auto", None)),
+    "by default": ('on_fail = "quiesce"\ncut_after = "1m"', "", ("quiesce", 60.0)),
+    "by the service": ("", 'on_fail = "remove"', ("remove", None)),
+    "the service before the default": (
+        'on_fail = "remove"\ncut_after = "1m"',
+        'on_fail = "quiesce"\ncut_after = "off"',
+        ("quiesce", None),
+    ),
+    "cut at once": ("", 'cut_after = "0s"', ("auto", 0.0)),
+}
+
+
+@pytest.mark.parametrize(("outer", "inner", "want"), FAILURES.values(), ids=FAILURES)
+def test_what_is_done_with_who_fails(
+    outer: str, inner: str, want: tuple[str, float | None]
+) -> None:
+    """Each key from the service, else from [defaults]; "off" is never."""
+    web = web_of(
+        ("[defaults.check]", f"[defaults]\n{outer}\n[defaults.check]"),
+        (CHECKS, f"{CHECKS}\n{inner}"),
+    )
+
+    assert (web.on_fail, web.cut_after) == want
 
 
 def test_persistence_in_short() -> None:

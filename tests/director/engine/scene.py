@@ -129,7 +129,7 @@ class Scene:
         self.reconciler = Reconciler(self.facts, hands, self.news)
 
     def learn(self, *standings: Standing) -> None:
-        self.news.tell(self.facts.learn_standings(standings))
+        self.news.tell(self.facts.learn_standings(standings, trio.current_time()))
 
     def all_up(self) -> None:
         self.learn(standing(ONE, "up"), standing(TWO, "up"))

@@ -2,12 +2,14 @@
 
 import errno
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from director.engine.reconcile import FIRST_VERDICTS_WITHIN, RETRY_AFTER
 from director.model.address import Endpoint
+from director.model.config import Config
 from director.model.ops import (
     AddDestination,
     AddService,
@@ -17,7 +19,7 @@ from director.model.ops import (
     SetDestination,
     StartSync,
 )
-from director.model.service import Destination
+from director.model.service import Destination, Protocol
 from director.policy.weight import Override
 from tests.director.engine.scene import (
     ONE,
@@ -339,3 +341,47 @@ async def test_a_service_made_by_hand_in_the_same_moment_is_taken_over(
 
     assert scene.reconciler.refused == ()
     assert scene.kernel.weights() == {ONE.address: 100, TWO.address: 100}
+
+
+def udp_config() -> Config:
+    """The one service, of UDP."""
+    config = config_of()
+    (service,) = config.services
+    udp = msgspec.structs.replace(WEB, protocol=Protocol.UDP)
+    return msgspec.structs.replace(
+        config, services=(msgspec.structs.replace(service, virtuals=(udp,)),)
+    )
+
+
+async def test_a_dead_server_of_udp_is_removed_and_comes_back(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Deleted at the instant of the verdict, added at that of the next; a reading repairs nothing."""
+    scene = await started(nursery, Scene(udp_config()))
+    (udp,) = scene.kernel.table
+
+    scene.learn(standing(ONE, "down"))
+    await trio.sleep(2 * RESYNC)
+    scene.learn(standing(ONE, "up"))
+    await wait_all_tasks_blocked()
+
+    assert scene.kernel.rounds == [
+        (0.0, (DeleteDestination(udp, ONE),)),
+        (2 * RESYNC, (AddDestination(udp, ONE, Destination(weight=100)),)),
+    ]
+    assert scene.reconciler.repaired == 0
+
+
+async def test_a_destination_that_stays_down_is_cut(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Quiesced at once, and removed after `cut_after` without any further news."""
+    config = config_of(resync=1000.0)
+    (service,) = config.services
+    patient = msgspec.structs.replace(service, cut_after=30.0)
+    scene = await started(nursery, Scene(msgspec.structs.replace(config, services=(patient,))))
+
+    scene.learn(standing(ONE, "down"))
+    await trio.sleep(100)
+
+    assert scene.kernel.rounds == [(0.0, (to(0),)), (30.0, (DeleteDestination(WEB, ONE),))]

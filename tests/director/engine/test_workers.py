@@ -72,7 +72,7 @@ async def test_who_connects_is_told_everything(
     nursery: trio.Nursery, scene: Scene, workers: Workers
 ) -> None:
     """All targets, and what is already believed of them."""
-    scene.facts.learn_standings([standing(ONE, "down")])
+    scene.facts.learn_standings([standing(ONE, "down")], now=0.0)
 
     _, targets = await greet(nursery, workers, hello())
 

@@ -68,9 +68,9 @@ def test_learning_the_same_level_twice_touches_nothing() -> None:
     """Levels come every 15 s and must not cause work."""
     facts = facts_of(WEB)
 
-    assert facts.learn_standings([standing(11, "up")]) == {"web"}
-    assert facts.learn_standings([standing(11, "up")]) == set()
-    assert facts.learn_standings([Standing("nobody asked", "up")]) == set()
+    assert facts.learn_standings([standing(11, "up")], now=0.0) == {"web"}
+    assert facts.learn_standings([standing(11, "up")], now=0.0) == set()
+    assert facts.learn_standings([Standing("nobody asked", "up")], now=0.0) == set()
 
 
 def test_the_first_verdicts_decide() -> None:
@@ -79,7 +79,7 @@ def test_the_first_verdicts_decide() -> None:
     assert weights(facts, WEB) == {"10.0.8.11": 0, "10.0.8.12": 0}
     assert not facts.is_decided()
 
-    facts.learn_standings([standing(11, "up"), standing(12, "down")])
+    facts.learn_standings([standing(11, "up"), standing(12, "down")], now=0.0)
 
     assert weights(facts, WEB) == {"10.0.8.11": 100, "10.0.8.12": 0}
     assert facts.is_decided()
@@ -96,7 +96,7 @@ def test_a_restart_keeps_the_weights_that_stand_until_it_knows_better() -> None:
 def test_an_override_ends_by_itself() -> None:
     """A weight by hand with a deadline counts until then, and the next instant is told."""
     facts = facts_of(WEB)
-    facts.learn_standings([standing(11, "up"), standing(12, "up")])
+    facts.learn_standings([standing(11, "up"), standing(12, "up")], now=0.0)
     assert facts.learn_override("web", "web1", Override("weight", 5, until=10.0)) == {"web"}
     assert facts.learn_override("web", "web1", Override("weight", 5, until=10.0)) == set()
 
@@ -130,7 +130,7 @@ def test_who_is_no_longer_named_is_quiesced_then_removed_when_empty() -> None:
     known = [standing(11, "up"), standing(12, "up")]
     busy, empty, fresh = leaving(3, weight=0), leaving(0, weight=0), leaving(0)
     for facts in (busy, empty, fresh):
-        facts.learn_standings(known)
+        facts.learn_standings(known, now=0.0)
 
     assert weights(busy, WEB)["10.0.8.99"] == 0
     assert weights(fresh, WEB)["10.0.8.99"] == 0
@@ -140,7 +140,7 @@ def test_who_is_no_longer_named_is_quiesced_then_removed_when_empty() -> None:
 def test_who_is_no_longer_named_is_removed_at_the_deadline() -> None:
     """`drain` bounds the wait."""
     facts = leaving(3, weight=0)
-    facts.learn_standings([standing(11, "up"), standing(12, "up")])
+    facts.learn_standings([standing(11, "up"), standing(12, "up")], now=0.0)
 
     assert derive(facts, "web", 59.9).next_at == 60.0
     assert "10.0.8.99" in weights(facts, WEB, now=59.9)

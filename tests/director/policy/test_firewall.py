@@ -52,6 +52,8 @@ def config(*routers: Router) -> Config:
         key("192.0.2.10", 443),
         key("192.0.2.10", 80),
         key("192.0.2.10", 53, Protocol.UDP),
+        key("192.0.2.10", 0),
+        ServiceKey(Family.IPV4, mark=20),
         key("2001:db8::10", 80),
     )
     return Config(node="lb1", interfaces={}, services=(service(*keys),), routers=routers)

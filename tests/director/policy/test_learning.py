@@ -31,9 +31,9 @@ def test_only_the_last_level_counts(history: list[list[Standing]]) -> None:
     told, levels = fresh(), fresh()
 
     for notes in history:
-        told.learn_standings(notes)
+        told.learn_standings(notes, now=0.0)
     last = {standing.key: standing for notes in history for standing in notes}
-    levels.learn_standings(last.values())
+    levels.learn_standings(last.values(), now=0.0)
 
     assert derive(told, "web", 0.0) == derive(levels, "web", 0.0)
     assert told.is_decided() == levels.is_decided()
@@ -46,7 +46,7 @@ def test_what_is_not_touched_needs_no_deriving(history: list[list[Standing]]) ->
     kept = derive(facts, "web", 0.0)
 
     for notes in history:
-        if facts.learn_standings(notes):
+        if facts.learn_standings(notes, now=0.0):
             kept = derive(facts, "web", 0.0)
 
         assert kept.table == derive(facts, "web", 0.0).table

@@ -60,7 +60,7 @@ def facts_of(
     facts = Facts(Config(node="lb1", interfaces={}, services=(service,), sync=sync, digest="abc"))
     for endpoint, health in ((ONE, one), (TWO, two)):
         key = target_of(CHECK, endpoint).key
-        facts.learn_standings([Standing(key, health, "HTTP 503", 86400.0, ("HTTP 503",))])
+        facts.learn_standings([Standing(key, health, "HTTP 503", 86400.0, ("HTTP 503",))], now=0.0)
     if observed:
         facts.learn_observed(observed, 0.0)
     return facts
@@ -247,3 +247,32 @@ def test_adverts_that_are_late_again_and_again_are_worth_a_word(
 
     assert [one.severity for one in found] == ["notice"] * bool(mend)
     assert all(mend in one.mend for one in found)
+
+
+def test_a_destination_that_was_removed_says_so() -> None:
+    """Down, and not in the table: one of UDP, or one that was down for `cut_after`."""
+    facts = facts_of("down")
+    (service,) = facts.services.values()
+    facts.services["web"] = msgspec.structs.replace(service, on_fail="remove")
+
+    one, two = state_of(facts).services[0].destinations
+
+    assert one.weight.because == ("down", "removed")
+    assert two.weight.because == ("configured",)
+
+
+@pytest.mark.parametrize(
+    ("family", "want"), [(Family.IPV4, "fwmark 20"), (Family.IPV6, "fwmark 20 ipv6")]
+)
+def test_a_mark_is_a_virtual_service_of_any_protocol(family: Family, want: str) -> None:
+    """The kernel calls it TCP; packets of every protocol may have the mark."""
+    facts = facts_of()
+    (service,) = facts.services.values()
+    member = Member(name="web1", addresses=("10.0.8.11", "2001:db8:8::11"))
+    marked = msgspec.structs.replace(
+        service, virtuals=(ServiceKey(family, mark=20),), members=(member,)
+    )
+
+    state = state_of(Facts(Config(node="lb1", interfaces={}, services=(marked,)))).services[0]
+
+    assert (state.virtual, state.protocol) == ((want,), "any")
