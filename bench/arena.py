@@ -41,8 +41,9 @@ WARM_SECONDS = 1.0  # and the age of the oldest of the young connections
 class Habit(msgspec.Struct, frozen=True):
     """A group of connections: how many, a byte how often, how old they are before an event.
 
-    Quiet ones are left alone between events, so that their bytes come as seldom as it says, but
-    for the one by which they prove after each event that they live.
+    Quiet ones are left alone, so that their bytes come as seldom as it says, but for the one by
+    which they prove after each event that they live, and those by which a machine that returned is
+    told of them.
     """
 
     count: int
