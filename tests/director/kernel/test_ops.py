@@ -52,7 +52,7 @@ SYNC = SyncSettings(interface="eth2", id=51)
 
 LINES: dict[str, Op] = {
     "tcp/192.0.2.10:80 add, scheduler wlc": AddService(WEB, ServiceSettings("wlc")),
-    "fwmark/7 set, scheduler mh mh-fallback mh-port one-packet persistence 300s /24 sip": (
+    "fwmark/7 ipv6 set, scheduler mh mh-fallback mh-port one-packet persistence 300s /24 sip": (
         SetService(MARKED, RICH)
     ),
     "tcp/192.0.2.10:80 delete": DeleteService(WEB),
