@@ -22,6 +22,7 @@ from director.model.service import (
 from director.model.vip import Auth, Failback, Router, Vip
 from director.policy.probing import places_of, probing_of
 from director.policy.pulse import MAXLEN
+from director.vrrp.rules import active_down
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
 PACE = Pace(interval=2.0, fast_interval=1.0, down_interval=2.0, timeout=1.0, rise=2, fall=3)
@@ -119,6 +120,14 @@ def test_priority(router: str, node: str, want: int) -> None:
     edits = (("vrid = 51\n", "vrid = 51\n" + router), ("priority = 100", f"priority = 100{node}"))
 
     assert config_of(*edits, node="lb2").routers[0].priority == want
+
+
+def test_without_an_interval_a_power_cut_costs_less_than_half_a_second() -> None:
+    """Version 3: 100 ms. Version 2 has whole seconds."""
+    (router,) = config_of(('interval = "100ms"\n', "")).routers
+
+    assert router.interval == 0.1
+    assert active_down(router.priority, router.interval) < 0.5
 
 
 def test_version_2() -> None:
