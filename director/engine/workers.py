@@ -34,15 +34,19 @@ from director.wire.messages import (
     Transition,
 )
 
+SILENT_MAX = 10.0  # seconds: everybody beats once a second
+
 log = logging.getLogger("director.engine")
 
 
 class Worker:
     """One connected process."""
 
-    def __init__(self, hello: Hello, link: Link) -> None:
+    def __init__(self, hello: Hello, link: Link, scope: trio.CancelScope) -> None:
         self.hello = hello
         self.link = link
+        self.scope = scope
+        self.heard_at = trio.current_time()
         self.since = time.time()
         self.lateness = 0.0
         self.histogram: tuple[int, ...] = ()
@@ -81,8 +85,9 @@ class Workers:
                 async with aclosing(link.messages()) as messages:
                     async for message in messages:
                         if isinstance(message, Hello) and worker is None:
-                            worker = self._welcome(message, link)
+                            worker = self._welcome(Worker(message, link, nursery.cancel_scope))
                         elif worker is not None:
+                            worker.heard_at = trio.current_time()
                             self._hear(worker, message)
                         else:
                             break
@@ -92,10 +97,18 @@ class Workers:
                 nursery.cancel_scope.cancel()
 
     async def beat(self) -> None:
-        """Tell vrrp that we live, from the loop that does the work; for ever."""
+        """Tell vrrp that we live, and let go of whoever hangs; for ever."""
         while True:
             self._tell_vrrp(Beat())
+            self._let_go_of_the_silent()
             await trio.sleep(BEAT_EVERY)
+
+    def _let_go_of_the_silent(self) -> None:
+        """A closed socket shows death; only silence shows a hang. Its targets go to the others."""
+        for worker in self._connected:
+            if trio.current_time() - worker.heard_at > SILENT_MAX:
+                log.warning("%s has said nothing for %g s", worker.hello.name, SILENT_MAX)
+                worker.scope.cancel()
 
     def table_ready(self) -> None:
         """VIPs may be taken from now on."""
@@ -121,8 +134,8 @@ class Workers:
         needed |= {"vrrp"} if self._snapshot.routers else set()
         return sorted(needed - playing)
 
-    def _welcome(self, hello: Hello, link: Link) -> Worker:
-        worker = Worker(hello, link)
+    def _welcome(self, worker: Worker) -> Worker:
+        hello, link = worker.hello, worker.link
         self._connected.append(worker)
         log.info("%s connected (pid %d)", hello.name, hello.pid)
         if hello.role == "vrrp":

@@ -313,3 +313,28 @@ async def test_vrrp_that_goes_moves_no_probe(nursery: trio.Nursery, workers: Wor
 
     # One dealing when the worker went, one when it came.
     assert again.epoch == targets.epoch + 2
+
+
+async def test_one_that_hangs_is_let_go_and_its_targets_are_dealt_anew(
+    nursery: trio.Nursery, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Its socket is open all the time; whoever beats keeps its place, and gets the other's targets.
+    """
+    monkeypatch.setattr("director.engine.workers.SILENT_MAX", 0.5)
+    monkeypatch.setattr("director.engine.workers.BEAT_EVERY", 0.05)
+    hangs, _ = await greet(nursery, workers, hello(1))
+    lives, _ = await greet(nursery, workers, hello(2))
+    assert isinstance(await hangs.hear(), Targets)
+
+    async def beat() -> None:
+        while True:
+            await lives.say(Beat(0.0))
+            await trio.sleep(0.05)
+
+    nursery.start_soon(beat)
+    nursery.start_soon(workers.beat)
+
+    assert {target.key for target in (await dealt(lives)).targets} == set(TWO_KEYS)
+    assert await hangs.hear() is None
+    assert [state.name for state in workers.states()] == ["checks@2"]
