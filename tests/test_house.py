@@ -24,6 +24,7 @@ FLOORS = {
     "director.vrrp.ground": 5,
     "director.vrrp.lookout": 5,
     "director.vrrp.moves": 5,
+    "director.vrrp.veil": 3,
     "director.vrrp.sniffer": 3,
     "director.vrrp.strays": 3,
     "director.vrrp.tally": 3,

@@ -15,7 +15,7 @@
 from collections.abc import Iterable, Sequence
 
 from director.model.config import SyncSettings
-from director.model.vip import Router
+from director.model.vip import Router, Vip
 
 DELAY_MAX = 1000  # seconds: preempt_delay takes no more
 METHODS = {"pass": "PASS", "ah": "AH"}
@@ -56,6 +56,8 @@ def _instance(router: Router) -> list[str]:
         f"  advert_int {router.interval:g}",
         f"  version {router.version}",
     ]
+    if router.mac == "virtual":
+        lines.append(f"  use_vmac {router.device}")
     if router.peers:
         lines.append(f"  unicast_src_ip {router.source}")
         lines += _block("unicast_peer", router.peers)
@@ -71,13 +73,16 @@ def _instance(router: Router) -> list[str]:
     if router.checksum == "plain" and router.version == 3:
         lines.append("  v3_checksum_as_v2  # 2.2.7 does not know it, and drops what we send")
     lines += _failback(router)
-    lines += _block(
-        "virtual_ipaddress", (f"{vip.prefix} dev {vip.interface}" for vip in advertised)
-    )
+    lines += _block("virtual_ipaddress", (_vip(router, vip) for vip in advertised))
     if others:
-        held = (f"{vip.prefix} dev {vip.interface}" for vip in others)
-        lines += _block("virtual_ipaddress_excluded", held)
+        lines += _block("virtual_ipaddress_excluded", (_vip(router, vip) for vip in others))
     return [*lines, "}"]
+
+
+def _vip(router: Router, vip: Vip) -> str:
+    """With use_vmac it goes there by itself."""
+    veiled = router.mac == "virtual" and vip.interface == router.device
+    return f"{vip.prefix}" if veiled else f"{vip.prefix} dev {vip.interface}"
 
 
 def _failback(router: Router) -> list[str]:

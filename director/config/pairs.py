@@ -21,7 +21,10 @@ AGREED: tuple[tuple[str, Callable[[Router], object]], ...] = (
     ("interval", lambda router: router.version == 2 and router.interval),
     ("unicast", lambda router: bool(router.peers)),
     ("addresses", lambda router: router.family),
+    ("mac", lambda router: router.mac),
 )
+UNHEARD = "the two would not hear each other"
+WHY = {"mac": "every takeover would change the MAC"}
 
 
 def check_pairs(file: FileTable, plays: dict[str, tuple[Router, ...]], found: Findings) -> None:
@@ -34,7 +37,7 @@ def check_pairs(file: FileTable, plays: dict[str, tuple[Router, ...]], found: Fi
             there, other = first.setdefault(router.name, (node, router))
             differing = [field for field, of in AGREED if of(other) != of(router)]
             for field in differing[:1]:  # others may follow from it
-                fault = f"{field} differs from that of {there}: the two would not hear each other"
+                fault = f"{field} differs from that of {there}: {WHY.get(field, UNHEARD)}"
                 mend = "write it once, in the router's own table"
                 found.add(_key(file, node, router.name, field), fault, mend)
             if file.nodes[node].runs == "keepalived" and router.checksum == "plain":

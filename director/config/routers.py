@@ -54,6 +54,10 @@ class RouterReader:
 
     def read(self) -> Router | None:
         """The router, or None when a fault left too little of it."""
+        router = self._read()
+        return router and self._veiled(router)
+
+    def _read(self) -> Router | None:
         version = pick(3, self.table.version)
         interval = read_interval(
             self.table.interval,
@@ -69,7 +73,6 @@ class RouterReader:
         failback, lease = self._failback(), self._lease(priority, interval, version)
         if isinstance(vrid, UnsetType):
             self._missing("vrid", "write vrid = 1..255, the same on both nodes")
-        mode = pick("addresses", self.table.mode)
         routes = read_routes(
             self.table.routes, self.key("routes"), self.view.devices, vips, self.found
         )
@@ -97,10 +100,30 @@ class RouterReader:
             version=version,
             auth=auth,
             group=group,
-            mode=mode,
+            mode=pick("addresses", self.table.mode),
             routes=routes,
             rules=rules,
+            mac=pick("interface", self.table.mac),
         )
+
+    def _veiled(self, router: Router) -> Router:
+        """With a virtual MAC the VIPs of its interface are on the device that has it."""
+        if router.mac == "interface":
+            return router
+        if router.peers:
+            # A switch learns where the MAC is from adverts to everybody.
+            fault = "a virtual MAC needs multicast adverts, and unicast = true sends others"
+            self.found.add(self.key("mac"), fault, "leave mac or unicast out")
+        if router.mode == "dummy":
+            fault = 'a virtual MAC answers ARP, and with mode = "dummy" nobody does'
+            self.found.add(self.key("mac"), fault, "leave mac or mode out")
+        vips = tuple(
+            msgspec.structs.replace(vip, interface=router.device)
+            if vip.interface == router.interface
+            else vip
+            for vip in router.vips
+        )
+        return msgspec.structs.replace(router, vips=vips)
 
     def _missing(self, field: str, mend: str) -> None:
         if not self.found.within(*self.key(field)):

@@ -63,6 +63,7 @@ class RouterOverlay(Table, frozen=True):
     mode: Annotated[Literal["addresses", "dummy"], Meta(extra={"later": ["hook"]})] | UnsetType = (
         UNSET
     )
+    mac: Literal["interface", "virtual"] | UnsetType = UNSET
     routes: "RouteTable | list[RouteTable] | UnsetType" = UNSET
     rules: "RuleTable | list[RuleTable] | UnsetType" = UNSET
     track: Later = None

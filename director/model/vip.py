@@ -1,9 +1,12 @@
 """VIPs and virtual routers as the file describes them."""
 
+from zlib import crc32
+
 import msgspec
 
 from director.model.address import Family, Prefix
 
+NAME_MAX = 15  # include/uapi/linux/if.h, IFNAMSIZ
 DUMMY = "director-dummy"  # holds the VIPs of routers in mode "dummy"
 
 
@@ -82,8 +85,9 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     lifetime of the VIPs in seconds; 0 keeps them for ever. `checksum` is `pseudo` or `plain`.
     `version` is 2 or 3; `auth` is for version 2. Routers with one `group` move together; "" is
     none. `routes` and `rules` move along. In `mode` "dummy" the VIPs are on a dummy device, and
-    announced to nobody. `accept`: VIPs take packets for themselves (RFC 9568 Accept_Mode), which
-    IPVS needs.
+    announced to nobody. `mac` is `interface` or `virtual`: then the VIPs of `interface` are on the
+    `device` that has the virtual MAC, and adverts leave from there. `accept`: VIPs take packets
+    for themselves (RFC 9568 Accept_Mode), which IPVS needs.
     """
 
     name: str
@@ -104,11 +108,30 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     rules: tuple[RouteRule, ...] = ()
     mode: str = "addresses"
+    mac: str = "interface"
 
     @property
     def sealed(self) -> bool:
         """Do its adverts bear an authentication header?"""
         return self.auth is not None and self.auth.method == "ah"
+
+    @property
+    def device(self) -> str:
+        """Where the VIPs of its interface are: the interface, or the device of its virtual MAC."""
+        return self.interface if self.mac == "interface" else self.veil
+
+    @property
+    def veil(self) -> str:
+        """The name of the device that has, or would have, the virtual MAC."""
+        front = f"vr{4 if self.family is Family.IPV4 else 6}-{self.vrid}-"
+        if len(front) + len(self.interface) <= NAME_MAX:
+            return front + self.interface
+        return f"{front}{crc32(self.interface.encode()):08x}"[:NAME_MAX]
+
+    @property
+    def virtual_mac(self) -> bytes:
+        """The MAC of this virtual router, the same on every node (RFC 9568 section 7.3)."""
+        return bytes([0, 0, 0x5E, 0, 1 if self.family is Family.IPV4 else 2, self.vrid])
 
     @property
     def family(self) -> Family:
@@ -129,6 +152,6 @@ def goes_on(before: Router, now: Router) -> bool:
     """Is it the same virtual router to the others, under other terms, with a VIP in common?"""
     same = all(
         getattr(before, field) == getattr(now, field)
-        for field in ("name", "vrid", "interface", "version", "group", "mode")
+        for field in ("name", "vrid", "interface", "version", "group", "mode", "mac")
     )
     return same and not set(before.vips).isdisjoint(now.vips)

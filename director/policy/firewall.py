@@ -88,7 +88,7 @@ def chances(router: Router, family: Family) -> tuple[str, ...]:
     return tuple(
         vip.prefix.address
         for vip in router.vips
-        if vip.prefix.family is family and vip.interface == router.interface
+        if vip.prefix.family is family and vip.interface == router.device
     )
 
 
@@ -97,7 +97,7 @@ def _chance(router: Router, word: str) -> str:
     # IPv6 names the device: the peer's address is a link-local one.
     device = f' device "{router.interface}"' if word == "ip6" else ""
     return (
-        f'iifname "{router.interface}" {word} daddr . tcp dport @services '
+        f'iifname "{router.device}" {word} daddr . tcp dport @services '
         "tcp flags & (syn | ack) != syn counter "
         f"dup to {word} daddr map @{chance_map(router)}{device} drop"
     )

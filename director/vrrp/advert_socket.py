@@ -13,10 +13,13 @@
 """Sockets of adverts: IPv4 and IPv6."""
 
 import ctypes
+import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+
+import msgspec
 
 from director.model.address import Family
 from director.model.vip import Router
@@ -33,7 +36,8 @@ from director.vrrp.frames import (
 from director.vrrp.socket import passing
 
 IP_PKTINFO, IP_MTU_DISCOVER, IP_MULTICAST_ALL = 8, 10, 49
-IPV6_MULTICAST_ALL = 29
+IPV6_MULTICAST_ALL, IPV6_FREEBIND = 29, 78
+DOWN = (errno.ENETDOWN, errno.ENETUNREACH, errno.ENODEV)  # how a device that is down refuses
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 PRIORITY = 6
 READ_SIZE = 8192  # 255 IPv6 addresses are 4,088 bytes
@@ -64,6 +68,13 @@ class AdvertSocket:
         """What waits, so many at most; nonsense is skipped."""
         raise NotImplementedError
 
+    def only_send(self, family: Family) -> None:
+        """From any address of this node, and nothing is received any more. Raises OSError."""
+        for one in self._sockets:
+            attach_filter(one, packet_filter.NOTHING)
+            if family is Family.IPV6:  # a link-local address is another interface's
+                one.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+
     def close(self) -> None:
         """Closing twice does nothing."""
         for one in self._sockets:
@@ -75,6 +86,8 @@ OpenSocket = Callable[[Router, int, str], AdvertSocket]
 
 def open_socket(router: Router, index: int, source: str) -> AdvertSocket:
     """For a router that sends from `source` on the device with this index. Raises OSError."""
+    if router.mac == "virtual":
+        return VeiledSocket(router, index, source)
     if router.family is Family.IPV6:
         return Ipv6Socket(router, index, source)
     return Ipv4Socket(router, index, source)
@@ -154,6 +167,40 @@ class Ipv6Socket(AdvertSocket):
                 return
             if (datagram := _ipv6_datagram(payload, control, sender[0])) is not None:
                 yield datagram
+
+
+class VeiledSocket(AdvertSocket):
+    """Hears on the interface, and speaks from the device with the virtual MAC, while that is up.
+
+    Who yields has lowered it before his last word, which leaves from the interface: sent with the
+    virtual MAC it would have the switch move that back.
+    """
+
+    def __init__(self, router: Router, index: int, source: str) -> None:
+        self._plain = open_socket(msgspec.structs.replace(router, mac="interface"), index, source)
+        super().__init__(self._plain.destinations)
+        device = msgspec.structs.replace(router, mac="interface", interface=router.device)
+        try:
+            self._veiled = open_socket(device, socket.if_nametoindex(device.interface), source)
+            self._veiled.only_send(router.family)
+        except OSError:
+            self._plain.close()
+            raise
+
+    @property
+    def fileno(self) -> int:
+        return self._plain.fileno
+
+    def send(self, packet: bytes, destination: str) -> int:
+        code = self._veiled.send(packet, destination)
+        return self._plain.send(packet, destination) if code in DOWN else code
+
+    def receive(self, most: int) -> Iterator[Datagram]:
+        return self._plain.receive(most)
+
+    def close(self) -> None:
+        self._plain.close()
+        self._veiled.close()
 
 
 def _ipv6_datagram(

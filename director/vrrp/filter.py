@@ -56,3 +56,6 @@ def _load(at: int, family: Family) -> list[bytes]:
 
 def _instruction(code: int, operand: int, *, then: int = 0, otherwise: int = 0) -> bytes:
     return _INSTRUCTION.pack(code, then, otherwise, operand)
+
+
+NOTHING = _instruction(_RETURN, 0)

@@ -15,6 +15,7 @@ from director.kernel.addresses import Addresses, Held, Link
 from director.kernel.netlink import Torn
 from director.kernel.watch import Event, LinkGone, LinkIs, Lost
 from director.model.vip import DUMMY, Router, Vip
+from director.vrrp import veil
 from director.vrrp.player import Player
 
 READ_EVERY = 15.0  # seconds
@@ -60,19 +61,26 @@ class Ground:
         return touched
 
     def links_for(self, router: Router) -> dict[str, Link]:
-        """The links, with the dummy among them where it needs one."""
+        """The links, with the device among them that it needs beside its interface."""
         links = self.links() or {}
-        if router.mode != "dummy" or DUMMY in links:
-            return links
+        dummy = router.mode == "dummy" and DUMMY not in links
         try:
-            self._addresses.dummy(DUMMY)
-        except OSError as error:
-            log.warning("no dummy device: %s; mend: modprobe dummy", error.strerror)
+            if dummy:
+                self._addresses.dummy(DUMMY)
+            elif not veil.ensure(router, links, self._addresses):
+                return links
+        except (OSError, Torn) as error:
+            kind = "dummy" if dummy else "macvlan"
+            log.warning("%s: no %s device: %s; mend: modprobe %s", router.name, kind, error, kind)
         self.read()
         return self.links() or {}
 
-    def remove(self, strangers: Iterable[Vip]) -> None:
-        """Take VIPs off that no router has any more."""
+    def forget(self, router: Router) -> None:
+        """It is no longer played: its virtual MAC's device goes."""
+        veil.remove(router, self.links() or {}, self._addresses)
+
+    def remove(self, strangers: Iterable[Vip], routers: Iterable[Router]) -> None:
+        """Take VIPs off that no router has any more; these are all routers."""
         links = self.links() or {}
         left = [
             Held(links[vip.interface].index, vip.prefix)
@@ -82,6 +90,8 @@ class Ground:
         refused = self._addresses.release(left) if left else {}
         for one, code in refused.items():
             log.warning("cannot remove %s: %s", one.prefix, os.strerror(code))
+        of_before = {vip.interface for vip in strangers} - {router.device for router in routers}
+        veil.remove_left(of_before, links, self._addresses)
 
     def vips_stand(self, players: Iterable[Player]) -> bool:
         """Is a VIP of theirs on its interface?"""

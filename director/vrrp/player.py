@@ -307,6 +307,8 @@ class Player:
     def perform(self, step: Step, why: str, now: float) -> None:
         """Do as the machine says: for itself, and for others of its group."""
         before, self.state = self.state, step.state
+        if step.state.hold:
+            self._vips.rise()
         for effect in step.effects:
             self._effect(effect, now)
         if type(before) is type(step.state):

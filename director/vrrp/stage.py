@@ -146,7 +146,7 @@ class Stage:
         """
         if self._stopping:
             return
-        self._ground.remove(strangers)
+        self._ground.remove(strangers, routers)
         kept = {seat.player.router: seat for seat in self._seats if seat.player.router in routers}
         for seat in self._seats:
             if seat.player.router not in kept:
@@ -297,6 +297,7 @@ class Stage:
         if seat.player.playing:
             trio.lowlevel.notify_closing(seat.player.fileno)
         seat.player.stop(reason, trio.current_time(), fault=fault)
+        self._ground.forget(seat.player.router)
         for one in self._group(seat) if fault else ():
             # Its fault is that of its group: they listen anew, and wait for it (group.together).
             if isinstance(one.player.state, Off) and one.player.playing:

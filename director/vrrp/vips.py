@@ -18,6 +18,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from director.kernel import sysctl
 from director.kernel.addresses import PLAIN, Addresses, Held, Link, Look
 from director.kernel.watch import AddressGone, AddressIs
@@ -28,6 +30,7 @@ from director.vrrp.frames import gratuitous_arp, neighbour_advertisement
 from director.vrrp.moves import Moves
 from director.vrrp.mute import Mute
 from director.vrrp.socket import Announcer
+from director.vrrp.veil import Veil
 
 REFRESHES = 4  # of a lease: three may be lost
 RETRY_EVERY = 1.0  # seconds, where there is no lease
@@ -56,6 +59,7 @@ class Vips:
         self._mute = Mute(router.name, addresses)
         self._burst = Burst(announcer)
         self._moves = Moves(router, addresses)
+        self._veil = Veil(router, addresses)
         self._read = read
         self._links: dict[str, Link] = {}
         self._mine: dict[Held, Vip] = {}
@@ -92,6 +96,7 @@ class Vips:
         self._mine = dict(self._held(links))
         looks = {held: Look(vip.label, vip.scope) for held, vip in self._mine.items()}
         self._looks = {held: look for held, look in looks.items() if look != PLAIN}
+        self._veil.look(links)
         if any(
             device in before and device in links and before[device].mac != links[device].mac
             for device in self.devices
@@ -112,7 +117,12 @@ class Vips:
 
     def none(self) -> None:
         """None of them is here: what moves along has no place here either."""
+        self._veil.lower(self._links)
         self._moves.release(self._links)
+
+    def rise(self) -> None:
+        """They are going to be held: their virtual MAC is ours, and adverts leave from there."""
+        self._veil.rise(self._links)
 
     def adopt(self, now: float) -> None:
         """They are there from a life before: refresh them from now on."""
@@ -132,7 +142,8 @@ class Vips:
         self.hush()
         self._moves.release(self._links)
         if self._router.mode != "dummy":
-            self._mute.keep(self._router.vips)
+            self._mute.keep(self._on_the_wire())
+        self._veil.lower(self._links)
         held = [one for one, _ in self._held(self._links)]
         for one, code in self._addresses.release(held).items():
             log.warning("%s: cannot release %s: %s", self._name, one.prefix, os.strerror(code))
@@ -170,6 +181,14 @@ class Vips:
             self.announce(now)
         if now >= self._burst_at:
             self._send(now)
+
+    def _on_the_wire(self) -> list[Vip]:
+        """With the interface that hears ARP, too, beside the device of a virtual MAC."""
+        veil, interface = self._router.device, self._router.interface
+        return [
+            msgspec.structs.replace(vip, interface=interface) if vip.interface == veil else vip
+            for vip in self._router.vips
+        ]
 
     @property
     def _name(self) -> str:

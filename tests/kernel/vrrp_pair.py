@@ -91,12 +91,15 @@ class Node:
 
     def holds(self) -> bool:
         """All VIPs."""
-        there = self.addresses.all()
-        return all(Held(self.index, vip.prefix) in there for vip in self.vips)
+        return all(self._there())
 
     def holds_any(self) -> bool:
-        there = self.addresses.all()
-        return any(Held(self.index, vip.prefix) in there for vip in self.vips)
+        return any(self._there())
+
+    def _there(self) -> list[bool]:
+        links, there = self.addresses.links(), self.addresses.all()
+        places = [(links.get(vip.interface), vip.prefix) for vip in self.vips]
+        return [link is not None and Held(link.index, prefix) in there for link, prefix in places]
 
     def local(self, address: str) -> bool:
         """Would a packet for it that comes in here go to LOCAL_IN, where IPVS waits?"""
@@ -119,7 +122,7 @@ class Pair:
 
     def __init__(self, folder: Path, router: Router) -> None:
         one, two = (f"{folder.name[-8:]}{side}" for side in "ab")
-        ip("link", "add", "eth0", "netns", netns(one), "type", "veth", "peer", "name", "eth0", "netns", netns(two))  # fmt: skip
+        self.connect(one, two)
         self.nodes = []
         for name, last in ((one, 1), (two, 2)):
             inside = ("-n", name)
@@ -135,6 +138,10 @@ class Pair:
             self.nodes.append(Node(name, f"10.9.0.{last}", folder))
         self.router = router
         self.interval = router.interval
+
+    def connect(self, one: str, two: str) -> None:
+        """Make both namespaces, and their eth0 on one wire."""
+        ip("link", "add", "eth0", "netns", netns(one), "type", "veth", "peer", "name", "eth0", "netns", netns(two))  # fmt: skip
 
     def start(self) -> None:
         """Start those that do not run; return with one active and both having listened."""

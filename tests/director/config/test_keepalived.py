@@ -60,6 +60,7 @@ DIFFERENCES = {
     "a password": ((INTERVAL, 'version = 2\nauth = { method = "pass", secret_file = "/s" }'), "    auth_type PASS\n    auth_pass ________  # the first line of /s\n", "AH"),
     "sealed": ((INTERVAL, 'version = 2\nauth = { method = "ah", secret_file = "/s" }'), "    auth_type AH\n", "PASS"),
     "IPv6": (("addresses = [\n", 'addresses = [\n"fe80::10/64",\n'), "  virtual_ipaddress {\n    fe80::10/64 dev eth0\n  }\n  virtual_ipaddress_excluded {\n    192.0.2.10/32 dev eth0\n", "mcast_src_ip"),
+    "a virtual MAC": ((VRID, VRID + 'mac = "virtual"\n'), "  use_vmac vr4-51-eth0\n  mcast_src_ip 192.0.2.3\n", "dev eth0"),
     "a group": ((VRID, VRID + 'group = "edge"\n'), "vrrp_sync_group edge {\n  group {\n    web\n  }\n}\n", "nothing"),
     "never": ((VRID, VRID + 'failback = { when = "never" }\n'), "  nopreempt\n", "preempt_delay"),
     "now": ((VRID, VRID + 'failback = { when = "now" }\n'), "  virtual_ipaddress {", "preempt"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from director.config.load import check_text
@@ -187,6 +188,27 @@ group = "edge"
 def test_an_owner() -> None:
     """Priority 255, on one of the nodes."""
     assert config_of(("priority = 150", "priority = 255")).routers[0].priority == 255
+
+
+def test_a_virtual_mac() -> None:
+    """The VIPs of the router's interface are on the device that has it; others stay."""
+    (web,) = config_of(("vrid = 51\n", 'vrid = 51\nmac = "virtual"\n')).routers
+
+    assert (web.interface, web.device) == ("eth0", "vr4-51-eth0")
+    assert [vip.interface for vip in web.vips] == ["vr4-51-eth0", "vr4-51-eth0", "eth1"]
+    assert web.virtual_mac.hex(":") == "00:00:5e:00:01:33"
+
+
+def test_the_name_of_a_device_fits_whatever_the_interface_is_called() -> None:
+    """And differs from that of another interface, family and VRID."""
+    (web,) = config_of(("vrid = 51\n", 'vrid = 255\nmac = "virtual"\n')).routers
+    names = {
+        msgspec.structs.replace(web, interface=name).device
+        for name in ("eth0", "enp0s31f6", "enp0s31f7", "x" * 15)
+    }
+
+    assert len(names) == 4
+    assert max(map(len, names)) == 15
 
 
 LEASES = {

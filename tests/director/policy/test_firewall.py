@@ -33,6 +33,11 @@ ROUTER6 = msgspec.structs.replace(
 )
 
 
+VEILED = msgspec.structs.replace(
+    ROUTER6, mac="virtual", vips=(Vip(Prefix("2001:db8::10", 128), "vr6-6-eth1"),)
+)
+
+
 def service(*keys: ServiceKey) -> Service:
     return Service(name="web", virtuals=keys, settings=ServiceSettings(), members=(), drain=0.0)
 
@@ -76,6 +81,14 @@ def test_over_ipv6_the_device_is_named() -> None:
 
     assert 'dup to ip6 daddr map @chance_6_65746831 device "eth1" drop' in text
     assert "{ 2001:db8::10 . 80 }" in text
+
+
+def test_with_a_virtual_mac_packets_come_by_its_device_and_the_peer_is_on_the_interface() -> None:
+    """As clients send to that MAC, and adverts name an address of the interface."""
+    text = ruleset(config(VEILED), Family.IPV6)
+
+    assert 'iifname "vr6-6-eth1" ip6 daddr' in text
+    assert 'map @chance_6_65746831 device "eth1" drop' in text
 
 
 @pytest.mark.parametrize(
