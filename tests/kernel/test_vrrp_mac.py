@@ -100,6 +100,13 @@ def frames(wire: socket.socket) -> list[bytes]:
     return found
 
 
+def killed(node: Node) -> None:
+    """And gone, so that another can start."""
+    node.signal(signal.SIGKILL)
+    assert node.process is not None
+    node.process.wait(5)
+
+
 def device_up(node: Node, router: Router) -> bool:
     link = node.addresses.links().get(router.device)
     return link is not None and link.up
@@ -205,5 +212,44 @@ def test_over_ipv6(tmp_path: Path) -> None:
         spoken = [frame for frame in frames(pair.wire) if frame[6:12].hex(":") == mac]
         own = [frame for frame in spoken if frame[22:24] == b"\xfe\x80" and frame[20] == 58 and frame[54] != 136]  # fmt: skip
         assert own == []
+    finally:
+        pair.close()
+
+
+def test_a_process_that_starts_again_adopts_the_device_and_a_new_file_removes_it(
+    tmp_path: Path,
+) -> None:
+    """
+    After a SIGKILL the VIPs stay where they are. After another the file says nothing of a virtual
+    MAC any more: the VIPs are on the interface, and the device is gone.
+    """
+    long = msgspec.structs.replace(a_router(0.1), lease=30.0)  # a start takes seconds here
+    pair = Switched(tmp_path, long)
+    one = pair.nodes[0]
+    try:
+        one.start(pair.router)
+        within(10, one.holds)
+        device = one.addresses.links()[pair.router.device]
+        killed(one)
+        one.start(pair.router)
+        gaps = 0
+
+        def adopted() -> bool:
+            nonlocal gaps
+            gaps += not one.holds()
+            return "to active" in one.said()
+
+        within(10, adopted)
+        assert gaps == 0
+        assert one.addresses.links()[device.name].index == device.index
+        assert pair.answered()
+
+        killed(one)
+        one.start(long, strangers=pair.router.vips)
+        within(10, one.holds)
+        assert device.name not in one.addresses.links()
+        pair.forget()
+        assert pair.answered()
+        assert MAC not in pair.neighbour()
     finally:
         pair.close()
