@@ -55,21 +55,26 @@ class Crossing:
                 self.found.add(where, fault, mend)
 
     def _pool(self, service: Service, table: ServiceTable, key: Key) -> None:
-        families = {virtual.family for virtual in service.virtuals}
         ports = {virtual.port for virtual in service.virtuals}
         whole = len(service.members) == len(listed(table.real_servers))
-        seen: dict[tuple[ServiceKey, Endpoint], Key] = {}
+        seen: dict[tuple[int, Endpoint], Key] = {}
+        served: set[int] = set()
         for index, member in enumerate(service.members):
             where: Key = (*key, "real_servers")
             if whole:
                 where = element(where, table.real_servers, index)
-            at = [endpoint_of(service, member, virtual) for virtual in service.virtuals]
-            if not any(at):
+            places = {
+                number: endpoint
+                for number, virtual in enumerate(service.virtuals)
+                if (endpoint := endpoint_of(service, member, virtual)) is not None
+            }
+            served.update(places)
+            if not places:
                 fault = f"{member.name} has no address of the family of {service.virtuals[0]}"
                 mend = "give it one in [real_servers], or take it out of this pool"
                 self.found.add(where, fault, mend)
                 continue
-            if families.isdisjoint(map(family_of, member.addresses)) and self.synced:
+            if self.synced and _mixed(service, member):
                 # NEW_DEST and NEW_DAEMON answer EINVAL, whichever comes second (ip_vs_ctl.c).
                 fault = f"{member.name} is of the other family than {service.virtuals[0]}, and the"
                 fault += " kernel has that or [sync], not both"
@@ -77,9 +82,13 @@ class Crossing:
                 self.found.add(where, fault, mend)
                 continue
             self._ports(service, member, ports, where)
-            self._twice(service, member, where, seen)
+            for place in places.items():
+                other = seen.setdefault(place, where)
+                if other != where:
+                    fault = f"{member.name} stands twice in the pool"
+                    self.found.add(where, fault, "remove one", also=other)
         for index, virtual in enumerate(service.virtuals):
-            if not any(endpoint_of(service, member, virtual) for member in service.members):
+            if index not in served:
                 fault = f"no real server has an address of the family of {virtual}"
                 mend = "give one in [real_servers], or take this virtual address out"
                 self.found.add(_virtual_key(virtual, table, key, index), fault, mend)
@@ -104,21 +113,6 @@ class Crossing:
             fault = f"port {member.port} means nothing here: persistent clients keep their port"
             self.found.add(key, fault, "leave the port out, or persistence")
 
-    def _twice(
-        self,
-        service: Service,
-        member: Member,
-        key: Key,
-        seen: dict[tuple[ServiceKey, Endpoint], Key],
-    ) -> None:
-        for virtual in service.virtuals:
-            endpoint = endpoint_of(service, member, virtual)
-            if endpoint is not None:
-                other = seen.setdefault((virtual, endpoint), key)
-                if other != key:
-                    fault = f"{member.name} stands twice in the pool"
-                    self.found.add(key, fault, "remove one", also=other)
-
     def _gateway(self, service: Service, table: ServiceTable, key: Key) -> None:
         nat = any(member.forwarding is Forwarding.NAT for member in service.members)
         missing = {virtual.family for virtual in service.virtuals} - self.gateways
@@ -131,6 +125,14 @@ class Crossing:
             'add { address = "GATEWAY/LENGTH", interface = ROLE, advertise = false } to a '
             "[vrrp.*], and make it the real servers' default route",
         )
+
+
+def _mixed(service: Service, member: Member) -> bool:
+    """Is it reached by a tunnel of the other family alone?"""
+    families = {virtual.family for virtual in service.virtuals}
+    return member.forwarding is Forwarding.TUN and families.isdisjoint(
+        map(family_of, member.addresses)
+    )
 
 
 def _virtual_key(virtual: ServiceKey, table: ServiceTable, key: Key, index: int) -> Key:

@@ -73,7 +73,7 @@ class Traps:
             fault = f"what is checked by default is TCP, and this is {virtual.protocol.name}"
             mend = 'write check = { kind = "tcp", port = … }, or checks = "none"'
             self.found.add((*key, "protocol"), fault, mend)
-        elif any(
+        elif not all(one.port for one in service.virtuals) and any(
             place.endpoint.port == 0 and any(check.port == 0 for check in member.checks)
             for place, member in places_of(service)
         ):
@@ -89,8 +89,9 @@ class Traps:
             ("on_fail", service.on_fail == "remove"),
             ("cut_after", service.cut_after is not None),
         ):
-            tunnelled = any(one.forwarding is Forwarding.TUN for one in service.members)
-            if means and tunnelled and self.syncs:
+            if not means or not self.syncs:
+                continue
+            if any(one.forwarding is Forwarding.TUN for one in service.members):
                 # A synced entry whose destination is gone keeps its tunnel method and has no
                 # destination, and ip_vs_tunnel_xmit reads cp->dest->tun_type unasked.
                 fault = f"{name} removes a tunnel's destination, and with [sync] the peer's"
@@ -144,10 +145,10 @@ def check_sysctls(
     if stray and (key := says("sloppy_tcp", 1)):
         fault = f"a packet of no known connection goes to any real server, with {', '.join(stray)}"
         found.warn(key, fault, "leave it out, or write mh or sh everywhere: they find the same one")
-    cuts = any(
-        removed_after(service, member) < NEVER for service in services for member in service.members
+    cut = (
+        member for one in services for member in one.members if removed_after(one, member) < NEVER
     )
-    if cuts and (key := says("expire_nodest_conn", 0)):
+    if (key := says("expire_nodest_conn", 0)) and next(cut, None):
         fault = "connections to a removed destination then hang until they time out, and this file"
         fault += " removes those that fail"
         found.warn(key, fault, "leave it out: it is 1 by itself")

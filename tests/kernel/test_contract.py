@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as given_settings
 
+from director.config.load import check_text
 from director.kernel.hands import Hands, KernelHands, finish
 from director.model.address import Endpoint
 from director.model.config import SyncSettings
@@ -41,6 +42,9 @@ from director.model.service import (
     Tunnel,
     VirtualService,
 )
+from director.policy.desired import derive
+from director.policy.facts import Facts
+from director.policy.plan import diff
 from tests.fakes.kernel import FakeKernel
 from tests.kernel.cases import (
     BY_CALL,
@@ -363,3 +367,92 @@ def test_a_random_table_reads_back(hands: Hands, table: Table) -> None:
 
     assert refused == []
     assert observed.table == table
+
+
+FILE = """\
+format = 1
+[interfaces]
+front = "eth0"
+[nodes.lb1]
+addresses = { front = "192.0.2.2" }
+priority = 150
+[vrrp.web]
+interface = "front"
+vrid = 51
+addresses = ["192.0.2.10", { address = "10.0.8.1/24", advertise = false }]
+[real_servers]
+web1 = "10.0.8.11"
+web2 = "10.0.8.12"
+[services.dns]
+virtual = "192.0.2.10:53"
+protocol = "udp"
+one_packet = true
+scheduler = "rr"
+weight = 1
+real_servers = ["web1", "web2"]
+checks = "none"
+[services.phone]
+virtual = "192.0.2.10:5060"
+protocol = "udp"
+persistence = { timeout = "1m", engine = "sip" }
+real_servers = ["web1", { server = "web2", upper_threshold = 10, lower_threshold = 8 }]
+checks = "none"
+[services.diameter]
+virtual = "192.0.2.10:3868"
+protocol = "sctp"
+real_servers = ["web1", { server = "web2", forwarding = "nat", port = 3869 }]
+checks = "none"
+[services.ftp]
+fwmark = 20
+family = "ipv4"
+persistence = { timeout = "10m", netmask = 24 }
+real_servers = ["web1", "web2"]
+checks = "none"
+[services.marked]
+fwmark = 20
+family = "ipv6"
+real_servers = ["2001:db8:8::1"]
+checks = "none"
+[services.every]
+virtual = "192.0.2.10:0"
+persistence = "5m"
+real_servers = ["web1"]
+checks = "none"
+[services.stream]
+virtual = "192.0.2.10:8443"
+forwarding = "tun"
+tunnel = { type = "gue", port = 6080, checksum = true }
+real_servers = ["web1", "2001:db8:8::1"]
+checks = "none"
+[services.far]
+virtual = "192.0.2.10:8444"
+forwarding = "tun"
+tunnel = { type = "gre" }
+scheduler = "mh"
+scheduler_flags = ["mh-port"]
+real_servers = ["web1", { server = "web2", forwarding = "dr" }]
+checks = "none"
+"""
+
+
+def test_what_a_file_says_stands_and_is_not_repaired(hands: Hands) -> None:
+    """
+    Services of every kind are built in one go, serve without checks, and read back as wanted:
+    the next round has nothing to do.
+    """
+    facts = Facts(check_text(FILE, node="lb1").config)
+    facts.learn_observed(hands.observe(), now=0.0)
+    table: Table = {}
+    for name in facts.services:
+        table |= derive(facts, name, 0.0).table
+
+    assert hands.apply(diff(table, {})) == []
+
+    assert hands.observe().table == table
+    assert len(table) == 8
+    assert all(
+        one.weight > 0 for service in table.values() for one in service.destinations.values()
+    )
+    facts.learn_observed(hands.observe(), now=2.0)
+    again = [diff(derive(facts, name, 2.0).table, table) for name in facts.services]
+    assert again == [()] * 8
