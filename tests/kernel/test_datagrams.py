@@ -60,9 +60,12 @@ class Scene:
         self.client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self.client.bind((VIP, 0))
 
-    def ask(self) -> Endpoint | None:
-        """Who gets a datagram of the client; None when it is lost."""
-        self.client.sendto(b"?", (VIP, 53))
+    def ask(self, port: int = 53) -> Endpoint | None:
+        """Who gets a datagram of the client; None when it is lost, or IPVS drops it at once."""
+        try:
+            self.client.sendto(b"?", (VIP, port))
+        except PermissionError:
+            return None
         ready, _, _ = select.select(list(self.servers.values()), [], [], LOST_AFTER)
         for real, server in self.servers.items():
             if server in ready:
@@ -90,6 +93,10 @@ def scene() -> Iterator[Scene]:
     for address in addresses:
         subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
     kernel.close()
+
+
+MARK = ServiceKey(Family.IPV4, mark=20)
+EVERY = ServiceKey(Family.IPV4, Protocol.UDP, VIP, 0)
 
 
 def serve(scene: Scene, settings: ServiceSettings = PLAIN) -> None:
@@ -139,3 +146,37 @@ def test_one_packet_at_a_time_goes_to_everybody(scene: Scene) -> None:
     asked = [scene.ask() for _ in range(10)]
 
     assert sorted(map(str, asked)) == sorted(map(str, REALS * 5))
+
+
+@pytest.mark.parametrize("port", [0, 5353], ids=["its own", "the real server's"])
+def test_a_mark_finds_its_service(scene: Scene, port: int) -> None:
+    """
+    Whatever the port that was asked; a real server behind NAT has that one, or one of its own.
+    """
+    (real, _) = REALS
+    scene.apply(AddService(MARK, PLAIN), AddDestination(MARK, Endpoint(real.address, port), NAT))
+    assert scene.ask(5353) is None
+
+    scene.client.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 20)
+
+    assert scene.ask(5353) == real
+    assert scene.ask(53) == (real if port else None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "served"), [(PERSISTENT, True), (PLAIN, False)], ids=["persistent", "not"]
+)
+def test_every_port_is_balanced_with_persistence_alone(
+    scene: Scene, settings: ServiceSettings, *, served: bool
+) -> None:
+    """
+    One client is at one server, on any port; without persistence the kernel takes the service and
+    serves nobody, which is why the check of the file refuses it.
+    """
+    places = [AddDestination(EVERY, Endpoint(real.address, 0), NAT) for real in REALS]
+    scene.apply(AddService(EVERY, settings), *places)
+
+    asked = {scene.ask(5353) for _ in range(3)}
+
+    assert len(asked) == 1
+    assert (asked != {None}) is served
