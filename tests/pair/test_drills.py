@@ -95,18 +95,26 @@ def test_a_one_way_split_ends_with_the_next_advert(stage: Stage) -> None:
 
 
 def test_nat_answers_through_the_director(stage: Stage) -> None:
-    """The service with other ports on its real server, by NAT, before and after a hand-over."""
+    """
+    The service with other ports on its real server, by NAT, before and after a hand-over. Of those
+    under way at the move a few may fail: the real server's answer meets the new gateway before
+    that knows the connection, and answers have no second chance.
+    """
     requests = Requests(stage.client, VIP, 8080)
     try:
         requests.wait_for(20)
         before = requests.snapshot()
         steps.hand_over(stage)
-        tally = requests.between(before, requests.snapshot())
+        after = requests.snapshot()
+        requests.wait_for(20)
+        moving = requests.between(before, after)
+        moved = requests.between(after, requests.snapshot())
     finally:
         requests.stop()
 
-    assert tally.failed == 0
-    assert set(tally.servers) == {"app1"}
+    assert moving.failed <= steps.HALF_OPEN_MAX
+    assert moved.failed == 0
+    assert set(moving.servers) == set(moved.servers) == {"app1"}
 
 
 def test_a_killed_engine_takes_no_capacity_along(stage: Stage) -> None:
