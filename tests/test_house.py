@@ -29,6 +29,7 @@ FLOORS = {
     "director.vrrp.strays": 3,
     "director.vrrp.tally": 3,
     "director.vrrp.punctuality": 2,
+    "director.vrrp.filter": 3,
     "director.drill": 5,
     "checks.worker": 5,
     "director.link": 4,

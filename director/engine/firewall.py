@@ -66,7 +66,9 @@ class Firewall:
         open_tables: Callable[[], Comments] = NfTables,
         load_script: Load = load,
     ) -> None:
-        self._config = config
+        self._every = config.kernel.resync
+        # Made once: of twenty thousand services that is no small text.
+        self._scripts = {family: ruleset(config, family) for family in FAMILIES}
         self._open = open_tables
         self._load = load_script
         self._tables: Comments | None = None
@@ -79,7 +81,7 @@ class Firewall:
             if why and not self.lacking:
                 log.warning("nftables: %s", why)
             self.lacking = (_finding(why),) if why else ()
-            await trio.sleep(TRY_AGAIN_AFTER if why else self._config.kernel.resync)
+            await trio.sleep(TRY_AGAIN_AFTER if why else self._every)
 
     async def _look(self) -> str:
         """Mend what differs; why that could not be done."""
@@ -87,11 +89,11 @@ class Firewall:
             tables = self._tables = self._tables or self._open()
             there = {family: tables.comment(family, TABLE) for family in FAMILIES}
         except (OSError, Torn, Garbled) as error:
-            if not any(ruleset(self._config, family) for family in FAMILIES):
+            if not any(self._scripts.values()):
                 return ""
             return f"nf_tables cannot be read: {_words(error)}"
         for family, word in FAMILIES.items():
-            script = ruleset(self._config, family)
+            script = self._scripts[family]
             wanted = digest_in(script) or None
             if there[family] == wanted:
                 continue

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 SO_ATTACH_FILTER = 26
 LOAD_WORD, LOAD_HALF, LOAD_BYTE = 0x20, 0x28, 0x30  # from the packet, as big-endian
+LOAD_BYTE_AFTER_X = 0x50  # a byte at x and so many
+HEADER_LENGTH_TO_X = 0xB1  # x = 4 * (byte & 15): how long an IPv4 header is
 AND, EQUAL, AT_LEAST, RETURN = 0x54, 0x15, 0x35, 0x06
 JUMPS = (EQUAL, AT_LEAST)
 WHOLE = 0xFFFFFFFF

@@ -198,6 +198,14 @@ def _answer_attributes_at(message: Message) -> int:
     return ERRNO.size + int((length + 3) & ~3)
 
 
+def widen(opened: socket.socket, size: int = RECEIVE_BUFFER) -> None:
+    """Let so many bytes wait on a socket, or as many as we may (a user namespace may less)."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
 class Socket:
     """A blocking netlink socket. Not for two threads at once."""
 
@@ -206,10 +214,7 @@ class Socket:
         self._sequence = 0
         self._buffer = bytearray(READ_SIZE)
         self._view = memoryview(self._buffer)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        widen(self._socket)
         for option in (OPTION_CAP_ACK, OPTION_EXT_ACK, OPTION_STRICT_CHECK):
             with suppress(OSError):  # Linux 4.3, 4.12 and 4.20: what is missing costs words alone
                 self._socket.setsockopt(SOL_NETLINK, option, 1)

@@ -46,7 +46,7 @@ from director.kernel.bpf import (
     assemble,
     attach,
 )
-from director.kernel.netlink import RECEIVE_BUFFER, ROUTE, SO_RCVBUFFORCE, Garbled, messages
+from director.kernel.netlink import ROUTE, Garbled, messages, widen
 from director.model.address import Family
 
 NEW_LINK, DELETE_LINK = 16, 17
@@ -101,10 +101,7 @@ class Watch:
     def __init__(self, port: int) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, kind, ROUTE)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        widen(self._socket)
         attach(self._socket, silence(port))
         self._socket.bind((0, GROUPS))
         self._buffer = bytearray(READ_SIZE)

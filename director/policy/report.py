@@ -152,8 +152,8 @@ def _sync_state(observed: Observed | None) -> SyncState:
 def _foreign(facts: Facts) -> list[str]:
     if facts.observed is None:
         return []
-    ours = {key for service in facts.services.values() for key in service.virtuals}
-    return [str(key) for key in sorted(facts.observed.table) if key not in (ours | {PULSE})]
+    ours = {PULSE, *(key for one in facts.services.values() for key in one.virtuals)}
+    return [str(key) for key in sorted(facts.observed.table) if key not in ours]
 
 
 def _refusals(refused: tuple[Refused, ...]) -> tuple[RefusedState, ...]:

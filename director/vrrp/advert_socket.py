@@ -12,7 +12,6 @@
 #   know both addresses of the pseudo-header, and what the kernel drops nobody counts.
 """Sockets of adverts: IPv4 and IPv6."""
 
-import ctypes
 import errno
 import socket
 import struct
@@ -21,6 +20,8 @@ from contextlib import suppress
 
 import msgspec
 
+from director.kernel.bpf import attach
+from director.kernel.netlink import widen
 from director.model.address import Family
 from director.model.vip import Router
 from director.vrrp import filter as packet_filter
@@ -38,7 +39,6 @@ from director.vrrp.socket import passing
 IP_PKTINFO, IP_MTU_DISCOVER, IP_MULTICAST_ALL = 8, 10, 49
 IPV6_MULTICAST_ALL, IPV6_FREEBIND = 29, 78
 DOWN = (errno.ENETDOWN, errno.ENETUNREACH, errno.ENODEV)  # how a device that is down refuses
-SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 PRIORITY = 6
 READ_SIZE = 8192  # 255 IPv6 addresses are 4,088 bytes
 RECEIVE_BUFFER = 1024 * 1024  # bytes: the usual 208 KiB hold 277 adverts, 28 ms of a flood
@@ -71,7 +71,7 @@ class AdvertSocket:
     def only_send(self, family: Family) -> None:
         """From any address of this node, and nothing is received any more. Raises OSError."""
         for one in self._sockets:
-            attach_filter(one, packet_filter.NOTHING)
+            attach(one, packet_filter.NOTHING)
             if family is Family.IPV6:  # a link-local address is another interface's
                 one.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
 
@@ -226,21 +226,12 @@ def _bound(router: Router, *, sealed: bool) -> socket.socket:
     opened = socket.socket(family, kind, AH_PROTOCOL if sealed else PROTOCOL)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, router.interface.encode())
-        attach_filter(opened, packet_filter.of_router(router.vrid, router.family, sealed=sealed))
-        with suppress(PermissionError):  # a user namespace may not; then a flood costs more
-            opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        attach(opened, packet_filter.of_router(router.vrid, router.family, sealed=sealed))
+        widen(opened, RECEIVE_BUFFER)
     except OSError:
         opened.close()
         raise
     return opened
-
-
-def attach_filter(opened: socket.socket, program: bytes) -> None:
-    """Let a program of the Berkeley Packet Filter choose what the socket receives."""
-    # A struct sock_fprog: how many instructions of 8 bytes, and where they are.
-    there = ctypes.create_string_buffer(program, len(program))
-    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(there))
-    opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)
 
 
 def _prepare_ipv4(opened: socket.socket, router: Router, index: int) -> None:

@@ -245,8 +245,7 @@ class Player:
 
     def _mark(self, source: str, interval: float, now: float) -> None:
         if self.punctuality.advert(source, interval, now):
-            self._standing.count(now)
-            self._changed()
+            self.count(now)
 
     def _say(self, reason: str) -> None:
         """The role, or why it is played, may have changed."""

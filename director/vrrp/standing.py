@@ -30,7 +30,9 @@ class Standing:
         name = self._name(state)
         if name != self.role.role:
             self._since = time.time()
-        self.role = self._made(name, rules)
+        role = self._made(name, rules)
+        if role != self.role:
+            self.role = role
 
     def count(self, now: float) -> None:
         """What is counted by the hour is counted anew, for the next `tell`."""

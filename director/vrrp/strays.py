@@ -18,11 +18,12 @@ import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from director.kernel.bpf import attach
 from director.model.address import Family
 from director.model.vip import Router
 from director.vrrp import filter as packet_filter
 from director.vrrp.advert import PROTOCOL
-from director.vrrp.advert_socket import READ_SIZE, attach_filter
+from director.vrrp.advert_socket import READ_SIZE
 from director.vrrp.frames import packed, parse_ipv4
 from director.vrrp.tally import Tally
 
@@ -104,7 +105,7 @@ def _opened(device: str, family: Family, program: bytes) -> socket.socket:
     domain = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
     opened = socket.socket(domain, kind, PROTOCOL)
     try:
-        attach_filter(opened, program)
+        attach(opened, program)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
     except OSError:
         opened.close()

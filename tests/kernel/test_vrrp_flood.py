@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from director.kernel.bpf import attach
 from director.vrrp.advert import GROUP, Advert
-from director.vrrp.advert_socket import attach_filter
 from director.vrrp.frames import ipv4_header
 from director.vrrp.packet import encode
 from tests.kernel.vrrp_pair import Namespace, Node, Pair, a_router
@@ -108,7 +108,7 @@ class Ear:
         program = struct.pack(
             "=" + "HBBI" * 4, 0x20, 0, 0, 12, 0x15, 0, 1, source, 6, 0, 0, 256, 6, 0, 0, 0
         )
-        attach_filter(self._wire, program)
+        attach(self._wire, program)
         self._wire.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self._wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._wire.setblocking(False)
