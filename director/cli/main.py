@@ -118,6 +118,14 @@ def _add_operating(verb: Verb) -> None:
     )
     maintenance.add_argument("switch", choices=("on", "off"))
     maintenance.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
+    drain = verb(
+        "drain", "cli.operate:drain", "no new connections, and out of the table once it is empty"
+    )
+    drain.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
+    drain.add_argument("--deadline", metavar="5m", help="when what is left is cut (the file's)")
+    drain.add_argument("--wait", action="store_true", help="until it is empty")
+    undrain = verb("undrain", "cli.operate:undrain", "back into traffic after a drain")
+    undrain.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
     weight = verb("weight", "cli.operate:weight", "set a real server's weight by hand")
     weight.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
     weight.add_argument("weight", metavar="N|N%|auto")

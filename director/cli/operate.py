@@ -1,4 +1,4 @@
-"""`director maintenance`, `weight`, `failover`: an operator's word to the engine."""
+"""`director maintenance`, `drain`, `weight`, `failover`: an operator's word to the engine."""
 
 import argparse
 import json
@@ -16,6 +16,28 @@ LOOK_EVERY = 0.05
 def maintenance(args: argparse.Namespace) -> int:
     """Weight 0 in all services of the server, or back."""
     return _say_places(args, "maintenance", server=args.server, switch=args.switch)
+
+
+def drain(args: argparse.Namespace) -> int:
+    """No new connections, and gone once it is empty; with `--wait`, return then.
+
+    75: it was not empty at the deadline, and what was left was cut.
+    """
+    words = {"server": args.server}
+    if args.deadline is not None:
+        words["deadline"] = args.deadline
+    said_at = time.monotonic()
+    answer = ask_engine(args.runtime, args.timeout, "drain", change=True, **words)
+    drained = json.loads(answer.body)
+    if args.wait:
+        _wait_until_empty(args, set(drained["places"]), said_at + drained["seconds"])
+    print(answer.body if args.json else f"done: {', '.join(drained['places'])}")
+    return Exit.DONE
+
+
+def undrain(args: argparse.Namespace) -> int:
+    """Back into traffic, as the file and health say."""
+    return _say_places(args, "undrain", server=args.server)
 
 
 def weight(args: argparse.Namespace) -> int:
@@ -43,6 +65,32 @@ def failover(args: argparse.Namespace) -> int:
             )
         time.sleep(LOOK_EVERY)
     return Exit.DONE
+
+
+def _wait_until_empty(args: argparse.Namespace, places: set[str], deadline: float) -> None:
+    """Raises DirectorError (75) at the deadline; the engine cuts what is left then."""
+    while not _all_empty(args, places):
+        if time.monotonic() >= deadline:
+            raise DirectorError(
+                Exit.LATER,
+                Fault(
+                    fault=f"not empty in time: {', '.join(sorted(places))}",
+                    mend="what was left is cut now; give it longer with --deadline",
+                ),
+            )
+        time.sleep(LOOK_EVERY)
+
+
+def _all_empty(args: argparse.Namespace, places: set[str]) -> bool:
+    answer = ask_engine(args.runtime, args.timeout, "status")
+    state = msgspec.json.decode(answer.body, type=State)
+    rows = (
+        one
+        for service in state.services
+        for one in service.destinations
+        if f"{service.name}/{one.real_server}" in places
+    )
+    return all({"removed", "empty"} & set(one.weight.because) for one in rows)
 
 
 def _still_active(args: argparse.Namespace) -> bool:

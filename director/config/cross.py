@@ -34,10 +34,20 @@ class Crossing:
         key: Key = ("services", service.name)
         self._virtuals(service, table, key)
         self._pool(service, table, key)
-        if service.quorum > len(service.members):
-            fault = f"quorum {service.quorum} is above the {len(service.members)} real servers"
-            self.found.add((*key, "quorum"), fault, f"write 1..{len(service.members)}")
+        self._quorum(service, key)
         self._gateway(service, table, key)
+
+    def _quorum(self, service: Service, key: Key) -> None:
+        """Can it be met, and lost?"""
+        there, need = len(service.members), service.quorum
+        if need > there:
+            fault = f"quorum {need} is above the {there} real servers"
+            self.found.add((*key, "quorum"), fault, f"write 1..{there}")
+        elif need + service.hysteresis > there or service.hysteresis >= need:
+            fault = f"hysteresis {service.hysteresis} about quorum {need} of {there} real servers"
+            most = min(there - need, need - 1)
+            mend = f"write 0..{most}" if most else "leave it out"
+            self.found.add((*key, "hysteresis"), f"{fault} could not be met, or lost", mend)
 
     def _virtuals(self, service: Service, table: ServiceTable, key: Key) -> None:
         if not service.virtuals[0].mark and len(service.virtuals) != len(listed(table.virtual)):
@@ -59,16 +69,14 @@ class Crossing:
         whole = len(service.members) == len(listed(table.real_servers))
         seen: dict[tuple[int, Endpoint], Key] = {}
         served: set[int] = set()
-        for index, member in enumerate(service.members):
-            where: Key = (*key, "real_servers")
-            if whole:
-                where = element(where, table.real_servers, index)
+        for index, member in enumerate(service.pool):
+            where = _member_key(member, table, key, index if whole else None)
             places = {
                 number: endpoint
                 for number, virtual in enumerate(service.virtuals)
                 if (endpoint := endpoint_of(service, member, virtual)) is not None
             }
-            served.update(places)
+            served.update(places if member.role != "sorry" else ())
             if not places:
                 fault = f"{member.name} has no address of the family of {service.virtuals[0]}"
                 mend = "give it one in [real_servers], or take it out of this pool"
@@ -104,7 +112,7 @@ class Crossing:
                 fault = f"port {member.port} means nothing here: with {word} packets keep theirs"
                 mend = "leave the port out"
             self.found.add(key, fault, mend)
-        elif len(ports) > 1:
+        elif len(ports) > 1 and member.role != "sorry":
             fault = f"port {member.port} of {member.name} would serve several virtual ports"
             mend = "leave the port out, or make a service for each virtual port"
             self.found.add(key, fault, mend)
@@ -125,6 +133,14 @@ class Crossing:
             'add { address = "GATEWAY/LENGTH", interface = ROLE, advertise = false } to a '
             "[vrrp.*], and make it the real servers' default route",
         )
+
+
+def _member_key(member: Member, table: ServiceTable, key: Key, index: int | None) -> Key:
+    """Where a member is written; without its index, where all are."""
+    if member.role == "sorry":
+        return (*key, "sorry_server")
+    where: Key = (*key, "real_servers")
+    return where if index is None else element(where, table.real_servers, index)
 
 
 def _mixed(service: Service, member: Member) -> bool:

@@ -13,6 +13,7 @@ from director.config.readers import (
     listed,
     pick,
     read_duration,
+    read_share,
 )
 from director.config.schema import (
     DefaultsTable,
@@ -21,6 +22,7 @@ from director.config.schema import (
     PersistenceTable,
     RealServerTable,
     ServiceTable,
+    SorryTable,
 )
 from director.config.servers import Servers
 from director.config.virtuals import read_virtuals
@@ -61,7 +63,7 @@ class Pools:
             one_packet=table.one_packet,
         )
         self._check_flags(table, settings, key)
-        members = self._members(table, settings, key)
+        members, sorry = self._pool(table, settings, key)
         drain = self.drain
         if not isinstance(table.drain, UnsetType):
             drain = self._drain(table.drain, (*key, "drain"))
@@ -77,6 +79,10 @@ class Pools:
             members=tuple(members),
             checks_need=table.checks_need,
             quorum=table.quorum,
+            hysteresis=table.hysteresis,
+            slow_start=self._slow_start(table, key),
+            sorry=sorry,
+            panic_below=self._panic_below(table, key),
             drain=drain,
             on_fail=pick("auto", table.on_fail, self.defaults.on_fail),
             cut_after=self._cut_after(table, key, self.cut_after),
@@ -121,7 +127,20 @@ class Pools:
                     f'write scheduler = "{owner}", or leave the flag out',
                 )
 
-    def _members(self, table: ServiceTable, settings: ServiceSettings, key: Key) -> list[Member]:
+    def _slow_start(self, table: ServiceTable, key: Key) -> float:
+        if isinstance(table.slow_start, UnsetType):
+            return 0.0
+        return read_duration(table.slow_start, (*key, "slow_start"), self.found) or 0.0
+
+    def _panic_below(self, table: ServiceTable, key: Key) -> float | None:
+        if isinstance(table.panic_below, UnsetType):
+            return None
+        return read_share(table.panic_below, (*key, "panic_below"), self.found)
+
+    def _pool(
+        self, table: ServiceTable, settings: ServiceSettings, key: Key
+    ) -> tuple[list[Member], Member | None]:
+        """The real servers, and the sorry server."""
         where = (*key, "real_servers")
         written = table.real_servers
         if not listed(written) and not self.found.within(*where):
@@ -152,7 +171,33 @@ class Pools:
             member = self._member(item, plain, element(where, written, index))
             if member is not None:
                 members.append(member)
-        return _told_apart(members)
+        plain = Member(name="", addresses=(), forwarding=Forwarding(forwarding), role="sorry")
+        return _told_apart(members), self._sorry(table, settings, plain, key)
+
+    def _sorry(
+        self, table: ServiceTable, settings: ServiceSettings, plain: Member, key: Key
+    ) -> Member | None:
+        written = table.sorry_server
+        if isinstance(written, UnsetType):
+            return None
+        where: Key = (*key, "sorry_server")
+        if isinstance(written, str):
+            written, inside = SorryTable(server=written), where
+        else:
+            inside = (*where, "server")
+        entry = RealServerTable(
+            server=written.server,
+            weight=written.weight,
+            port=written.port,
+            forwarding=written.forwarding,
+            check=written.check,
+            checks=written.checks,
+        )
+        weight = 1 if settings.scheduler == "sh" else WEIGHT
+        checks = self.default_checks if pick("tcp", table.protocol) == "tcp" else ()
+        return self._read_member(
+            entry, msgspec.structs.replace(plain, weight=weight, checks=checks), where, inside
+        )
 
     def _tunnel(self, table: ServiceTable, key: Key) -> Tunnel:
         written = table.tunnel
@@ -171,8 +216,15 @@ class Pools:
         return Tunnel(written.type, port, written.checksum)
 
     def _member(self, item: str | RealServerTable, plain: Member, key: Key) -> Member | None:
-        entry = RealServerTable(server=item) if isinstance(item, str) else item
-        server = self.servers.of(entry.server, key if isinstance(item, str) else (*key, "server"))
+        if isinstance(item, str):
+            return self._read_member(RealServerTable(server=item), plain, key, key)
+        return self._read_member(item, plain, key, (*key, "server"))
+
+    def _read_member(
+        self, entry: RealServerTable, plain: Member, key: Key, named: Key
+    ) -> Member | None:
+        """The entry at `key`, which says at `named` whom it means."""
+        server = self.servers.of(entry.server, named)
         if server is None or not server.addresses:
             return None
         port = pick(server.port, entry.port)
@@ -196,6 +248,7 @@ class Pools:
             upper_threshold=entry.upper_threshold,
             lower_threshold=entry.lower_threshold,
             checks=plain.checks if checks is None else checks,
+            role="backup" if entry.backup else plain.role,
         )
 
 

@@ -8,7 +8,7 @@ from msgspec import UnsetType
 
 from director.config.faults import Findings, Key
 from director.model.address import Prefix, canonical, parse_prefix
-from director.units import DURATION, is_name, parse_duration, show_duration
+from director.units import DURATION, is_name, parse_duration, parse_share, show_duration
 
 Value = TypeVar("Value")
 LONGEST = 10 * 365 * 86400.0
@@ -58,6 +58,15 @@ def read_duration(
         found.add(key, f"{text} is not whole seconds", 'write whole seconds, as in "2s"')
         return None
     return seconds
+
+
+def read_share(text: str, key: Key, found: Findings) -> float | None:
+    """A share of one."""
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        found.add(key, str(error), 'write a share, as in "30%"')
+        return None
 
 
 def read_address(text: str, key: Key, found: Findings) -> str | None:

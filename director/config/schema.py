@@ -32,6 +32,7 @@ Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
 Mark = Annotated[int, Meta(ge=1, le=4294967295)]
 RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
+Share = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?%$", extra={"kind": "share"})]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
 
 Scheduler = Literal[
@@ -255,7 +256,18 @@ class RealServerTable(Table, frozen=True):
     lower_threshold: Threshold = 0
     check: str | AnyCheck | UnsetType = UNSET
     checks: str | AnyCheck | list[str | AnyCheck] | UnsetType = UNSET
-    backup: Later = None
+    backup: bool = False
+
+
+class SorryTable(Table, frozen=True):
+    """Who serves while the quorum is lost; checked by a TCP connect unless it says how."""
+
+    server: str
+    weight: Weight | UnsetType = UNSET
+    port: Port | UnsetType = UNSET
+    forwarding: ForwardingWord | UnsetType = UNSET
+    check: str | AnyCheck | UnsetType = UNSET
+    checks: str | AnyCheck | list[str | AnyCheck] | UnsetType = UNSET
 
 
 class ServiceTable(Table, frozen=True):
@@ -281,10 +293,10 @@ class ServiceTable(Table, frozen=True):
     drain: Duration | UnsetType = UNSET
     on_fail: OnFail | UnsetType = UNSET
     held: Literal["elsewhere"] | UnsetType = UNSET
-    slow_start: Later = None
-    sorry_server: Later = None
-    panic_below: Later = None
-    hysteresis: Later = None
+    slow_start: Duration | UnsetType = UNSET
+    sorry_server: str | SorryTable | UnsetType = UNSET
+    panic_below: Share | UnsetType = UNSET
+    hysteresis: Annotated[int, Meta(ge=0, le=65535)] = 0
     one_packet: bool = False
     cut_after: DurationOr | UnsetType = UNSET
     masquerade: Later = None

@@ -34,6 +34,7 @@ SPELLINGS = {
     "path": ("a path", 'write it from the root, without spaces, as in "/healthz"'),
     "host": ("a value for the Host header", "write a host name or an address, without spaces"),
     "label": ("a label", 'write at most 15 characters, as in ":web"'),
+    "share": ("a share", 'write a number of percent, as in "30%"'),
     "device": ("the name of a network device", 'write it as "ip link" shows it, as in "eth0"'),
 }
 

@@ -23,6 +23,7 @@ from director.policy.probing import places_of
 SH_SLOTS = 256
 UNWEIGHTED = ("rr", "lc", "dh")
 HASHING = ("mh", "sh")
+REBUILT = (*HASHING, "dh")  # their table is made anew with each weight
 
 
 class Traps:
@@ -42,6 +43,7 @@ class Traps:
         self._failure(service, table, key)
         self._persistence(service, key)
         self._weights(service, key)
+        self._serving(service, key)
 
     def _datagrams(self, service: Service, key: Key) -> None:
         """What is for UDP alone (ip_vs_schedule, ip_vs_sip_fill_param)."""
@@ -109,6 +111,17 @@ class Traps:
             fault = 'with refresh = "0s" in [sync], each packet of a persistent client is a report'
             mend = 'write refresh = "10s" in [sync], or leave it out'
             self.found.warn((*key, "persistence"), fault, mend)
+
+    def _serving(self, service: Service, key: Key) -> None:
+        if service.slow_start and service.settings.scheduler in REBUILT:
+            fault = f"each step of a ramp would have {service.settings.scheduler} move clients"
+            self.found.add((*key, "slow_start"), fault, "leave it out, or write another scheduler")
+        if service.sorry is not None and service.panic_below is not None:
+            fault = "when all fail, either the sorry server serves or all real servers do"
+            self.found.add((*key, "panic_below"), fault, "leave this or sorry_server out")
+        if all(member.role == "backup" for member in service.members):
+            fault = "every real server is a backup: there is nobody to stand in for"
+            self.found.add((*key, "real_servers"), fault, "take backup from one of them")
 
     def _weights(self, service: Service, key: Key) -> None:
         weights = [member.weight for member in service.members]

@@ -5,10 +5,11 @@
 # better half of its memory anyway.
 """state.json: read at start, written at each change."""
 
+import math
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,10 +25,11 @@ class Remembered(msgspec.Struct, frozen=True):
 
     service: str
     server: str
-    kind: str
+    kind: Literal["maintenance", "drain", "weight"]
     weight: Annotated[int, msgspec.Meta(ge=0, le=WEIGHT_MAX)] = 0
     percent: bool = False
     until: float = 0.0
+    lasts: float = 0.0
 
 
 class Memory(msgspec.Struct, kw_only=True):
@@ -79,15 +81,22 @@ def store(path: Path, memory: Memory) -> None:
 
 
 def to_overrides(memory: Memory, now: float) -> dict[tuple[str, str], Override]:
-    """Overrides with deadlines on the engine's clock, which reads `now`."""
+    """Overrides with deadlines on the engine's clock, which reads `now`.
+
+    A wall clock that was set back makes none longer than it was meant to be.
+    """
     shift = now - time.time()
-    return {
+    words = {
         (one.service, one.server): Override(
-            one.kind, one.weight, one.percent, one.until + shift if one.until else 0.0
+            one.kind,
+            one.weight,
+            one.percent,
+            min(one.until + shift, now + (one.lasts or math.inf)) if one.until else 0.0,
+            one.lasts,
         )
         for one in memory.overrides
-        if not one.until or one.until + shift > now
     }
+    return {place: one for place, one in words.items() if not one.is_over(now)}
 
 
 def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> list[Remembered]:
@@ -101,9 +110,10 @@ def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> li
             one.weight,
             one.percent,
             one.until + shift if one.until else 0,
+            one.lasts,
         )
         for (service, server), one in sorted(overrides.items())
-        if not one.until or one.until > now
+        if not one.is_over(now)
     ]
 
 

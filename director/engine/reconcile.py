@@ -23,10 +23,10 @@ from director.policy.book import enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.facts import Facts, Touched
 from director.policy.plan import diff
+from director.policy.serving import PATIENCE
 from director.policy.upkeep import sysctls_wanted, upkeep
 
 RETRY_AFTER = 1.0
-FIRST_VERDICTS_WITHIN = 10.0
 
 log = logging.getLogger("director.engine")
 
@@ -72,7 +72,7 @@ class Reconciler:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reconcile for ever; started once the first round is through."""
-        self._ready_by = trio.current_time() + FIRST_VERDICTS_WITHIN
+        self._ready_by = trio.current_time() + PATIENCE
         await self.round()
         task_status.started()
         while True:
@@ -121,6 +121,7 @@ class Reconciler:
         table: Table = {}
         for name in touched:
             self.desired[name] = derive(self.facts, name, now)
+            self.facts.learn_courses(self.desired[name].courses)
             table |= self.desired[name].table
         return diff(table, observed.table)
 

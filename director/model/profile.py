@@ -100,7 +100,7 @@ def settings(config: Config) -> tuple[Setting, ...]:
     nat = any(
         member.forwarding is Forwarding.NAT
         for service in config.services
-        for member in service.members
+        for member in service.pool
     )
     ipv6 = any(key.family is Family.IPV6 for service in config.services for key in service.virtuals)
     return (

@@ -77,7 +77,7 @@ class ServiceState(msgspec.Struct, frozen=True):
     scheduler: str
     forwarding: str
     quorum: QuorumState
-    serving: Literal["real", "none"]
+    serving: Literal["real", "sorry", "panic", "none"]
     destinations: tuple[DestinationState, ...]
 
 

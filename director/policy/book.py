@@ -14,6 +14,7 @@ from director.model.ops import (
     StartSync,
     StopSync,
 )
+from director.model.pool import Place
 from director.model.service import VirtualService
 
 
@@ -51,6 +52,8 @@ def enter(observed: Observed, op: Op) -> None:
         case AddDestination(key, endpoint, destination) | SetDestination(
             key, endpoint, destination
         ):
+            if destination.quiesced:  # what was counted before may have grown until then
+                observed.counters.pop(Place(key, endpoint), None)
             table[key].destinations[endpoint] = destination
         case DeleteDestination(key, endpoint):
             del table[key].destinations[endpoint]

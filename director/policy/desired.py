@@ -9,11 +9,21 @@ from director.model.service import (
     Destination,
     Forwarding,
     Protocol,
+    ServiceKey,
     Table,
     VirtualService,
 )
 from director.policy.facts import Facts
 from director.policy.probing import places_of
+from director.policy.serving import (
+    Course,
+    Judged,
+    Serving,
+    due_at,
+    judge_serving,
+    ramp_of,
+    turn_of,
+)
 from director.policy.verdict import Verdict
 from director.policy.weight import Override, Weight, weigh
 
@@ -23,7 +33,7 @@ NEVER = float("inf")
 class Row(msgspec.Struct, frozen=True):
     """One destination that the file names: what it should be, and why.
 
-    At `cut_at` it has failed for so long that it is not there at all.
+    At `cut_at` it has failed for so long, or been drained for so long, that it is not there at all.
     """
 
     place: Place
@@ -37,22 +47,47 @@ class Row(msgspec.Struct, frozen=True):
 
 class DesiredService(msgspec.Struct, frozen=True):
     """One service of the file: its part of the table, a row for each destination, and the next
-    instant at which time alone would change it."""
+    instant at which time alone would change it. `courses` is for the next time (`learn_courses`).
+    """
 
     table: Table
     rows: tuple[Row, ...]
     next_at: float = NEVER
+    courses: dict[ServiceKey, Course] = {}
+
+    @property
+    def met(self) -> bool:
+        """Are enough real servers up, of every virtual service?"""
+        return all(course.met for course in self.courses.values())
+
+    @property
+    def serving(self) -> Serving | None:
+        """Who serves; of several virtual services the one that is worst off."""
+        there = {course.serving for course in self.courses.values()}
+        worst: tuple[Serving, ...] = ("none", "sorry", "panic", "real")
+        return next((one for one in worst if one in there), None)
 
 
 def derive(facts: Facts, name: str, now: float) -> DesiredService:
     """The whole desired state of one service, from scratch."""
     service = facts.services[name]
-    rows = tuple(_row(facts, service, place, member, now) for place, member in places_of(service))
+    seen = [_look(facts, service, place, member, now) for place, member in places_of(service)]
+    courses = {
+        virtual: judge_serving(
+            service,
+            (one.judged for one in seen if one.place.service == virtual),
+            facts.courses.get(virtual, Course()),
+            now,
+        )
+        for virtual in service.virtuals
+    }
+    rows = tuple(_row(facts, service, one, courses[one.place.service], now) for one in seen)
     destinations: dict[Place, Destination] = {
         row.place: _destination(row) for row in rows if not row.removed
     }
-    instants = [row.override.until for row in rows if row.override and row.override.until]
+    instants = [row.override.until for row in rows if row.override and row.override.until > now]
     instants += [row.cut_at for row in rows if not row.removed]
+    instants += [due_at(service, course, now) for course in courses.values()]
     next_at = min(instants, default=NEVER)
     for place, since in facts.leaving.items():
         if place.service in service.virtuals:
@@ -66,7 +101,7 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
         )
         for virtual in service.virtuals
     }
-    return DesiredService(table, rows, next_at)
+    return DesiredService(table, rows, next_at, courses)
 
 
 def virtual_places(
@@ -80,16 +115,67 @@ def _under(destinations: dict[Place, Destination]) -> dict[Endpoint, Destination
     return {place.endpoint: destination for place, destination in destinations.items()}
 
 
-def _row(facts: Facts, service: Service, place: Place, member: Member, now: float) -> Row:
-    verdict = facts.verdict(place, service.checks_need)
+class _Seen(msgspec.Struct, frozen=True):
+    """A destination before anything is decided."""
+
+    place: Place
+    member: Member
+    verdict: Verdict
+    override: Override | None
+
+    @property
+    def judged(self) -> Judged:
+        quiesced = self.override is not None and self.override.quiesces
+        member = self.member
+        return Judged(self.place.endpoint, member.name, member.role, self.verdict.health, quiesced)
+
+
+def _look(facts: Facts, service: Service, place: Place, member: Member, now: float) -> _Seen:
     override = facts.overrides.get((service.name, member.name))
-    if override is not None and override.until and override.until <= now:
+    if override is not None and override.is_over(now):
         override = None
-    weight = weigh(member.weight, verdict.health, override, facts.weight_in_kernel(place))
+    return _Seen(place, member, facts.verdict(place, service.checks_need), override)
+
+
+def _row(facts: Facts, service: Service, seen: _Seen, course: Course, now: float) -> Row:
+    place, member, override = seen.place, seen.member, seen.override
+    turn = turn_of(service, seen.judged, course)
+    weight = weigh(
+        member.weight,
+        seen.verdict.health,
+        override,
+        facts.weight_in_kernel(place),
+        turn=turn,
+        ramp=ramp_of(service, place.endpoint, course, now),
+    )
     cut_at = NEVER
-    if verdict.health == "down":
+    if override is not None and override.kind == "drain":
+        cut_at = _drained_at(facts, place, member, override)
+    elif seen.verdict.health == "down" and turn != "panic":
         cut_at = facts.down_since(place, service.checks_need) + removed_after(service, member)
-    return Row(place, member, verdict, weight, override, cut_at, removed=cut_at <= now)
+    elif turn == "waits" and member.role != "real" and not removed_after(service, member):
+        cut_at = now  # of UDP: its clients would stay with it for ever
+    return Row(place, member, seen.verdict, weight, override, cut_at, removed=cut_at <= now)
+
+
+def _drained_at(facts: Facts, place: Place, member: Member, override: Override) -> float:
+    """When a drained destination goes: once it is empty, and at its deadline in any case."""
+    if member.forwarding is Forwarding.TUN and facts.config.sync is not None:
+        return NEVER  # entries that the peer has may still need it
+    return 0.0 if is_empty(facts, place) else override.until
+
+
+def is_empty(facts: Facts, place: Place) -> bool:
+    """Is a destination quiesced in the kernel, or gone, and has nobody any more?
+
+    Neither connections nor templates of persistent clients. False while nothing was counted since
+    it was quiesced.
+    """
+    weight = facts.weight_in_kernel(place)
+    if weight is None or facts.observed is None:
+        return True
+    counters = facts.observed.counters.get(place)
+    return weight == 0 and counters == Counters()
 
 
 def removed_after(service: Service, member: Member) -> float:
@@ -126,8 +212,6 @@ def _leaving(facts: Facts, place: Place, gone_at: float, now: float) -> Destinat
     there = facts.observed.table[place.service].destinations[place.endpoint]
     if not facts.is_decided():
         return there
-    counters = facts.observed.counters.get(place, Counters())
-    empty = counters.active + counters.inactive == 0
-    if there.quiesced and (empty or now >= gone_at):
+    if there.quiesced and (is_empty(facts, place) or now >= gone_at):
         return None
     return msgspec.structs.replace(there, weight=0)

@@ -7,13 +7,15 @@
 # 3. No clock: an instant is a parameter.
 """Facts: the configuration, and all that was heard since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from director.model.check import Standing
 from director.model.config import Config
 from director.model.ops import Observed
 from director.model.pool import Place, Service
+from director.model.service import ServiceKey
 from director.policy.probing import probing_of
+from director.policy.serving import Course
 from director.policy.verdict import Verdict, judge
 from director.policy.weight import Override
 
@@ -32,6 +34,7 @@ class Facts:
         self.overrides: dict[tuple[str, str], Override] = {}
         self.observed: Observed | None = None
         self.leaving: dict[Place, float] = {}
+        self.courses: dict[ServiceKey, Course] = {}
 
     def learn_standings(self, standings: Iterable[Standing], now: float) -> Touched:
         """What a check worker says; targets that the file does not name are ignored."""
@@ -74,6 +77,10 @@ class Facts:
         }
         self.leaving = {place: self.leaving.get(place, now) for place in leaving}
         return set(self.services)
+
+    def learn_courses(self, courses: Mapping[ServiceKey, Course]) -> None:
+        """How virtual services were judged, for the next time."""
+        self.courses.update(courses)
 
     def verdict(self, place: Place, need: str) -> Verdict:
         """The health of a destination that the file names."""

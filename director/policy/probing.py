@@ -32,7 +32,7 @@ def places_of(service: Service) -> list[tuple[Place, Member]]:
     return [
         (Place(virtual, endpoint), member)
         for virtual in service.virtuals
-        for member in service.members
+        for member in service.pool
         if (endpoint := endpoint_of(service, member, virtual)) is not None
     ]
 

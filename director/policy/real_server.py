@@ -45,7 +45,7 @@ def setup_of(config: Config, name: str) -> Setup:
     vips: dict[str, None] = {}
     tunnel = found = False
     for service in config.services:
-        for member in service.members:
+        for member in service.pool:
             if member.name != name or member.forwarding is Forwarding.NAT:
                 continue
             found = True
@@ -60,7 +60,7 @@ def setup_of(config: Config, name: str) -> Setup:
             {
                 member.name
                 for service in config.services
-                for member in service.members
+                for member in service.pool
                 if member.forwarding is not Forwarding.NAT
             }
         )

@@ -9,7 +9,7 @@ import msgspec
 from director.model.address import Endpoint
 from director.model.ops import Observed, Refused, show
 from director.model.pool import Service
-from director.model.service import Counters, ServiceKey
+from director.model.service import Counters, Destination, ServiceKey
 from director.model.state import (
     ConfigState,
     DestinationState,
@@ -55,7 +55,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 def report(facts: Facts, desired: dict[str, DesiredService], around: Surroundings) -> State:
     """The whole state, with what is not well and how to mend it."""
     services = tuple(
-        _service_state(service, desired[service.name].rows, facts.observed)
+        _service_state(service, desired[service.name], facts.observed)
         for service in facts.services.values()
     )
     sync = _sync_state(facts.observed)
@@ -90,26 +90,34 @@ def show_virtual(key: ServiceKey) -> str:
 
 
 def _service_state(
-    service: Service, rows: tuple[Row, ...], observed: Observed | None
+    service: Service, wanted: DesiredService, observed: Observed | None
 ) -> ServiceState:
-    up = len({row.member.name for row in rows if row.verdict.health == "up"})
-    forwarding = sorted({member.forwarding.value for member in service.members})
+    rows = wanted.rows
+    up = min(_up(rows, virtual) for virtual in service.virtuals)
+    forwarding = sorted({member.forwarding.value for member in service.pool})
     return ServiceState(
         name=service.name,
         virtual=tuple(show_virtual(key) for key in service.virtuals),
         protocol="any" if service.virtuals[0].mark else service.virtuals[0].protocol.name.lower(),
         scheduler=service.settings.scheduler,
         forwarding=" ".join(forwarding),
-        quorum=QuorumState(met=up >= service.quorum, up=up, need=service.quorum),
-        serving="real" if any(row.weight.value for row in rows) else "none",
+        quorum=QuorumState(wanted.met, up, service.quorum),
+        serving=wanted.serving or ("real" if any(row.weight.value for row in rows) else "none"),
         destinations=tuple(_destination_state(row, observed) for row in rows),
     )
+
+
+def _up(rows: tuple[Row, ...], virtual: ServiceKey) -> int:
+    """Real servers of a virtual service that are up."""
+    ours = (row for row in rows if row.place.service == virtual and row.member.role != "sorry")
+    return len({row.member.name for row in ours if row.verdict.health == "up"})
 
 
 def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
     there = observed.table.get(row.place.service) if observed else None
     destination = there.destinations.get(row.place.endpoint) if there else None
-    counters = observed.counters.get(row.place, Counters()) if observed else Counters()
+    counters = observed.counters.get(row.place) if observed else None
+    counted = counters or Counters()
     return DestinationState(
         real_server=row.member.name,
         virtual=show_virtual(row.place.service),
@@ -118,16 +126,25 @@ def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
             configured=row.member.weight,
             wanted=row.weight.value,
             kernel=destination.weight if destination else None,
-            because=(*row.weight.because, *(("removed",) if row.removed else ())),
+            because=(*row.weight.because, *_end_of(row, destination, counters)),
         ),
         health=row.verdict.health,
         reason=row.verdict.reason,
         since=rfc3339(row.verdict.since),
         operator=row.override.kind if row.override else "none",
-        active=counters.active,
-        inactive=counters.inactive,
+        active=counted.active,
+        inactive=counted.inactive,
         outcomes=row.verdict.outcomes,
     )
+
+
+def _end_of(row: Row, there: Destination | None, counters: Counters | None) -> tuple[str, ...]:
+    """Has a drain, or a failure, come to its end?"""
+    if row.removed:
+        return ("removed",)
+    drained = row.override is not None and row.override.kind == "drain"
+    empty = there is not None and there.quiesced and counters == Counters()
+    return ("empty",) if drained and empty else ()
 
 
 def _router_state(role: Role) -> RouterState:
@@ -174,11 +191,16 @@ def _findings_of(service: ServiceState) -> Iterator[Finding]:
                 f"look at {there.address} on {there.real_server}; "
                 "it comes back by itself once its check passes",
             )
-    if not service.quorum.met:
-        need = f"{service.quorum.up} up, {service.quorum.need} needed"
-        yield Finding(
-            "alarm", service.name, f"too few real servers: {need}", "bring real servers up"
-        )
+    up, need = service.quorum.up, service.quorum.need
+    if service.serving == "panic":
+        total = len({one.real_server for one in service.destinations})
+        fault = f"all serve, whatever their checks say: {up} of {total} are up"
+        mend = "bring real servers up; or mend the check, when they are well"
+        yield Finding("alarm", service.name, fault, mend)
+    elif not service.quorum.met:
+        what = "the sorry server serves" if service.serving == "sorry" else "too few real servers"
+        fault = f"{what}: {up} up, {need} needed"
+        yield Finding("alarm", service.name, fault, "bring real servers up")
 
 
 def _router_findings(roles: tuple[Role, ...]) -> list[Finding]:

@@ -40,11 +40,6 @@ NOT_BUILT = [
     'nodes.*.vrrp.*.failback.when="synced"',
     "nodes.*.vrrp.*.failback.coverage",
     "nodes.*.vrrp.*.failback.deadline",
-    "services.*.real_servers.backup",
-    "services.*.slow_start",
-    "services.*.sorry_server",
-    "services.*.panic_below",
-    "services.*.hysteresis",
     "services.*.masquerade",
     "services.*.allow",
     "services.*.match",
@@ -71,6 +66,8 @@ CHECKS = [
     "services.*.checks",
     "services.*.real_servers.check",
     "services.*.real_servers.checks",
+    "services.*.sorry_server.check",
+    "services.*.sorry_server.checks",
 ]
 
 # Keys that the block's comments name. Those of checks that are not built come with their kinds.
@@ -105,7 +102,7 @@ IN_COMMENTS = [
     "checks.health.tls={}",
     'services.web.checks_need="any"',
     "services.web.hysteresis=0",
-    'services.web.panic_below="30%"',
+    'services.api.panic_below="30%"',
     "services.web.persistence.netmask6=64",
     'services.dns.persistence.engine="sip"',
     'services.web.held="elsewhere"',
@@ -267,6 +264,7 @@ def put(table: dict[str, object], path: list[str], value: object) -> None:
         "real_servers": {"server": "web1"},
         "check": {"kind": "http"},
         "checks": {"kind": "http"},
+        "sorry_server": {"server": "10.0.8.77"},
         "persistence": {"timeout": "5m"},
     }
     name, *rest = path

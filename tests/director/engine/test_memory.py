@@ -45,6 +45,7 @@ UNREADABLE = {
     "not JSON": b"\0\0\0\0",
     "of another type": b'{"format": 1, "overrides": 3}',
     "a weight that no kernel takes": b'{"format": 1, "overrides": [{"service": "s", "server": "w", "kind": "weight", "weight": -5}]}',
+    "an unknown word": b'{"format": 1, "overrides": [{"service": "s", "server": "w", "kind": "off"}]}',
     "a newer format": b'{"format": 2, "overrides": []}',
 }  # fmt: skip
 
@@ -119,6 +120,24 @@ def test_until_revoked_stays_until_revoked() -> None:
 
     assert remembered[0].until == 0
     assert to_overrides(Memory(overrides=remembered), now=5.0) == forever
+
+
+def test_a_drain_outlives_its_deadline() -> None:
+    """The destination is gone then, and has to stay so."""
+    drained = {PLACE: Override("drain", until=9.0, lasts=5.0)}
+
+    remembered = from_overrides(drained, now=60.0)
+    after = to_overrides(Memory(overrides=remembered), now=5000.0)
+
+    assert after[PLACE].kind == "drain"
+    assert after[PLACE].until < 5000.0
+
+
+def test_a_clock_that_is_set_back_makes_no_drain_longer() -> None:
+    """A deadline is never further away than it was when it was said."""
+    meant = Remembered("web", "web1", "drain", until=time.time() + 86400, lasts=60.0)
+
+    assert to_overrides(Memory(overrides=[meant]), now=10.0)[PLACE].until == 70.0
 
 
 def test_what_is_over_is_neither_recorded_nor_recalled() -> None:

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from director.engine.reconcile import FIRST_VERDICTS_WITHIN, RETRY_AFTER
+from director.engine.reconcile import RETRY_AFTER
 from director.model.address import Endpoint
 from director.model.config import Config
 from director.model.ops import (
@@ -20,6 +20,7 @@ from director.model.ops import (
     StartSync,
 )
 from director.model.service import Destination, Protocol
+from director.policy.serving import PATIENCE
 from director.policy.weight import Override
 from tests.director.engine.scene import (
     ONE,
@@ -261,7 +262,7 @@ async def test_the_table_is_ready_at_the_deadline_whatever_is_missing(
 
     await scene.reconciler.table_ready.wait()
 
-    assert trio.current_time() == FIRST_VERDICTS_WITHIN
+    assert trio.current_time() == PATIENCE
 
 
 async def test_a_table_that_stands_is_adopted(
@@ -271,7 +272,7 @@ async def test_a_table_that_stands_is_adopted(
     scene = Scene(config_of(), WatchedKernel({WEB: table(web1=70, web2=0)}))
     await nursery.start(scene.reconciler.run)
 
-    await trio.sleep(3 * FIRST_VERDICTS_WITHIN)
+    await trio.sleep(3 * PATIENCE)
 
     on_table = [op for op in scene.kernel.applied if hasattr(op, "key")]
     assert on_table == []

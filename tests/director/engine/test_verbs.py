@@ -11,7 +11,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from director.engine import memory
-from director.engine.verbs import ASK_MAX, FOR_MAX, REQUESTS_MAX, Verbs
+from director.engine.operator import FOR_MAX
+from director.engine.verbs import ASK_MAX, REQUESTS_MAX, Verbs
 from director.engine.workers import Workers
 from director.errors import Exit
 from director.model.config import Config
@@ -84,7 +85,9 @@ async def test_all_well_is_0(tmp_path: Path, nursery: trio.Nursery) -> None:
     assert answer.status == Exit.DONE
 
 
-@pytest.mark.parametrize("verb", ["maintenance", "weight", "failover", "clear", ""])
+@pytest.mark.parametrize(
+    "verb", ["maintenance", "drain", "undrain", "weight", "failover", "clear", ""]
+)
 async def test_nobody_changes_anything_at_the_view_socket(
     engine: Engine, nursery: trio.Nursery, verb: str
 ) -> None:
@@ -155,6 +158,12 @@ TAKEN_BACK = {
     "maintenance off leaves a weight": (
         "maintenance", {"switch": "off"}, Override("weight", 5), Override("weight", 5),
     ),
+    "undrain": ("undrain", {}, Override("drain", until=9.0), None),
+    "undrain leaves a weight": ("undrain", {}, Override("weight", 5), Override("weight", 5)),
+    "undrain twice": ("undrain", {}, None, None),
+    "maintenance over a drain": (
+        "maintenance", {"switch": "on"}, Override("drain", until=9.0), Override("maintenance"),
+    ),
     "auto": ("weight", {"weight": "auto"}, Override("weight", 5), None),
     "off twice": ("maintenance", {"switch": "off"}, None, None),
     "maintenance over a weight": (
@@ -179,6 +188,55 @@ async def test_a_word_taken_back(
     assert engine.facts.overrides.get(("s0", "web1")) == after
 
 
+DRAINS = {
+    "the service's own time": ({"server": "web1"}, BOTH, 300.0),
+    "a time": ({"server": "s1/web1", "deadline": "1m"}, [("s1", "web1")], 60.0),
+    "no time": ({"server": "s1/web1", "deadline": "0s"}, [("s1", "web1")], 0.0),
+}
+
+
+@pytest.mark.parametrize("row", DRAINS.values(), ids=DRAINS)
+async def test_a_drain_has_a_deadline(
+    engine: Engine,
+    autojump_clock: trio.testing.MockClock,
+    control: Talker,
+    row: tuple[dict[str, str], list[tuple[str, str]], float],
+) -> None:
+    """By the engine's clock; said again, it counts from then."""
+    args, places, lasts = row
+    for now in (100.0, 200.0):
+        await trio.sleep(100)
+
+        answer = await ask(control, "drain", **args)
+
+        assert json.loads(answer.body) == {
+            "places": ["/".join(one) for one in places],
+            "seconds": lasts,
+        }
+        want = Override("drain", until=now + lasts, lasts=lasts)
+        assert engine.facts.overrides == dict.fromkeys(places, want)
+
+
+OVER = {
+    "a weight over maintenance": ("weight", Override("maintenance"), "maintenance off s0/web1"),
+    "a weight over a drain": ("weight", Override("drain", until=9.0), "undrain s0/web1"),
+    "a drain over maintenance": ("drain", Override("maintenance"), "maintenance off s0/web1"),
+}
+
+
+@pytest.mark.parametrize(("verb", "before", "mend"), OVER.values(), ids=OVER)
+async def test_a_word_is_not_replaced_by_a_lighter_one(
+    engine: Engine, control: Talker, verb: str, before: Override, mend: str
+) -> None:
+    """It would put a server back into traffic that somebody took out."""
+    engine.facts.learn_override("s0", "web1", before)
+
+    answer = await ask(control, verb, server="web1", weight="5")
+
+    assert (answer.status, mend in answer.faults[0].mend) == (Exit.NO, True)
+    assert engine.facts.overrides == {("s0", "web1"): before}
+
+
 REFUSED: dict[str, tuple[str, dict[str, str], Exit, str]] = {
     "no such server": ("maintenance", {"server": "web9", "switch": "on"}, Exit.NO, "web1, web2"),
     "no such service": ("weight", {"server": "s9/web1", "weight": "1"}, Exit.NO, "web1, web2"),
@@ -194,7 +252,10 @@ REFUSED: dict[str, tuple[str, dict[str, str], Exit, str]] = {
     "longer than Python reads": ("weight", {"server": "web1", "weight": "9" * 5000}, Exit.USAGE, "0..65535"),
     "no unit": ("weight", {"server": "web1", "weight": "1", "for": "5"}, Exit.USAGE, "1h"),
     "no time": ("weight", {"server": "web1", "weight": "1", "for": ""}, Exit.USAGE, "1h"),
-    "for no time at all": ("weight", {"server": "web1", "weight": "1", "for": "0s"}, Exit.USAGE, "3650d"),
+    "for no time at all": ("weight", {"server": "web1", "weight": "1", "for": "0s"}, Exit.USAGE, "above 0s"),
+    "a drain of nobody": ("drain", {"server": "web9"}, Exit.NO, "web1, web2"),
+    "a drain without a unit": ("drain", {"server": "web1", "deadline": "5"}, Exit.USAGE, "1h"),
+    "a drain for longer than we live": ("drain", {"server": "web1", "deadline": "9999d"}, Exit.USAGE, "3650d"),
     "for longer than we live": ("weight", {"server": "web1", "weight": "1", "for": "9" * 400 + "d"}, Exit.USAGE, "3650d"),
     "auto, for no time": ("weight", {"server": "web1", "weight": "auto", "for": "x"}, Exit.USAGE, "1h"),
     "no such router": ("failover", {"router": "mail"}, Exit.NO, "web"),

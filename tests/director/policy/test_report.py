@@ -48,15 +48,13 @@ def facts_of(
     *,
     sync: SyncSettings | None = None,
     observed: Observed | None = None,
-    quorum: int = 1,
+    **more: Any,
 ) -> Facts:
     members = (
         Member(name="web1", addresses=(ONE.address,), checks=(CHECK,)),
         Member(name="web2", addresses=(TWO.address,), checks=(CHECK,), forwarding=Forwarding.NAT),
     )
-    service = Service(
-        name="web", virtuals=(WEB,), settings=SETTINGS, members=members, quorum=quorum
-    )
+    service = Service(name="web", virtuals=(WEB,), settings=SETTINGS, members=members, **more)
     facts = Facts(Config(node="lb1", interfaces={}, services=(service,), sync=sync, digest="abc"))
     for endpoint, health in ((ONE, one), (TWO, two)):
         key = target_of(CHECK, endpoint).key
@@ -124,12 +122,19 @@ FAULT = msgspec.structs.replace(HELD, role="fault")
 BACKUP = msgspec.structs.replace(HELD, role="backup")
 ONE_RUNS = Observed(sync={"master": SYNC})
 
+ONE_DOWN = ("warning", "web/web1", "down: HTTP 503 (10.0.8.11:80)")
+TWO_DOWN = ("warning", "web/web2", "down: HTTP 503 (10.0.8.12:80)")
+SORRY = Member(name="sorry", addresses=("10.0.8.77",), role="sorry")
+
 # what it is: facts, surroundings, well, (severity, object, a word of the fault) of each finding
 FINDINGS: dict[str, tuple[Facts, dict[str, Any], bool, list[tuple[str, str, str]]]] = {
-    "one down":          (facts_of("down"), {}, False, [("warning", "web/web1", "down: HTTP 503 (10.0.8.11:80)")]),
+    "one down":          (facts_of("down"), {}, False, [ONE_DOWN]),
     "unknown":           (facts_of("unknown"), {}, True, []),
-    "quorum lost":       (facts_of("unknown", quorum=2), {}, False, [("alarm", "web", "1 up, 2 needed")]),
-    "none up":           (facts_of("unknown", "unknown"), {}, False, [("alarm", "web", "0 up, 1 needed")]),
+    "too early to say":  (facts_of("unknown", "unknown", quorum=2), {}, True, []),
+    "quorum lost":       (facts_of("down", quorum=2), {}, False, [ONE_DOWN, ("alarm", "web", "1 up, 2 needed")]),
+    "none up":           (facts_of("down", "down"), {}, False, [ONE_DOWN, TWO_DOWN, ("alarm", "web", "0 up, 1 needed")]),
+    "the sorry server":  (facts_of("down", "down", sorry=SORRY), {}, False, [ONE_DOWN, TWO_DOWN, ("alarm", "web", "the sorry server serves: 0 up, 1 needed")]),
+    "panic":             (facts_of("down", "down", panic_below=0.3), {}, False, [ONE_DOWN, TWO_DOWN, ("alarm", "web", "all serve, whatever their checks say: 0 of 2 are up")]),
     "backup is well":    (facts_of(), {"roles": (BACKUP,)}, True, []),
     "router off":        (facts_of(), {"roles": (OFF,)}, False, [("alarm", "web", "eth0 is down")]),
     "router at fault":   (facts_of(), {"roles": (FAULT,)}, False, [("alarm", "web", "takes no part: fault")]),

@@ -1,5 +1,7 @@
 """policy/weight: which rule wins, and what weight it makes."""
 
+from typing import Any
+
 import pytest
 
 from director.model.check import Health
@@ -29,6 +31,38 @@ ROWS: dict[str, tuple[int, Health, Override | None, int | None, Weight]] = {
     "no more than the kernel takes":      (65535, "up",    Override("weight", 100, percent=True), 0,
                                            Weight(65535, ("operator",))),
 }  # fmt: skip
+
+
+DRAIN = Override("drain", until=5.0)
+SHARES: dict[str, tuple[Health, Override | None, dict[str, Any], Weight]] = {
+    # what it is                        health     override     turn, agent, ramp     weight
+    "drained":                          ("up",      DRAIN,       {},                   Weight(0, ("drain",))),
+    "drain wins over panic":            ("up",      DRAIN,       {"turn": "panic"},    Weight(0, ("drain",))),
+    "panic wins over health":           ("down",    None,        {"turn": "panic"},    Weight(100, ("panic", "configured"))),
+    "panic, and nothing is known":      ("unknown", None,        {"turn": "panic"},    Weight(100, ("panic", "configured"))),
+    "an operator's weight in panic":    ("down",    BY_HAND,     {"turn": "panic"},    Weight(30, ("panic", "operator"))),
+    "it waits":                         ("up",      None,        {"turn": "waits"},    Weight(0, ("waiting",))),
+    "it waits, whatever was said":      ("up",      BY_HAND,     {"turn": "waits"},    Weight(0, ("waiting",))),
+    "down wins over waiting":           ("down",    None,        {"turn": "waits"},    Weight(0, ("down",))),
+    "it waits, and is unknown":         ("unknown", None,        {"turn": "waits"},    Weight(0, ("waiting",))),
+    "kept as it is":                    ("up",      None,        {"turn": "keeps"},    Weight(40, ("unknown", "configured"))),
+    "kept though it is down":           ("down",    None,        {"turn": "keeps"},    Weight(40, ("unknown", "configured"))),
+    "at the foot of a ramp":            ("up",      None,        {"ramp": 0.05},       Weight(5, ("slow start", "configured"))),
+    "never below 1 on a ramp":          ("up",      None,        {"ramp": 0.001},      Weight(1, ("slow start", "configured"))),
+    "an agent's share":                 ("up",      None,        {"agent": 0.5},       Weight(50, ("agent", "configured"))),
+    "nothing, by an agent":             ("up",      None,        {"agent": 0.0},       Weight(0, ("agent", "configured"))),
+    "more than all, by an agent":       ("up",      None,        {"agent": 1.5},       Weight(150, ("agent", "configured"))),
+    "an agent's share on a ramp":       ("up",      None,        {"agent": 0.5, "ramp": 0.5}, Weight(25, ("slow start", "agent", "configured"))),
+    "by hand, no agent and no ramp":    ("up",      BY_HAND,     {"agent": 0.5, "ramp": 0.5}, Weight(30, ("operator",))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("health", "override", "more", "want"), SHARES.values(), ids=SHARES)
+def test_weigh_by_turn_and_share(
+    health: Health, override: Override | None, more: dict[str, Any], want: Weight
+) -> None:
+    """Whoever serves, how much of the configured weight; of 100, with 40 in the kernel."""
+    assert weigh(100, health, override, 40, **more) == want
 
 
 @pytest.mark.parametrize(
