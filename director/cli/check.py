@@ -14,6 +14,8 @@ from director.model.config import Config
 
 def check(args: argparse.Namespace) -> int:
     """0: it is. 78: it is not, and every fault is named."""
+    if args.parsed:
+        return _tell(args)
     loaded = read_config(args.file or args.config, args.node)
     config = loaded.config
     if args.json:
@@ -27,6 +29,21 @@ def check(args: argparse.Namespace) -> int:
         print(
             f"\n# keepalived.conf of {node} must say, beside its virtual servers:\n{text}", end=""
         )
+    return Exit.DONE
+
+
+def _tell(args: argparse.Namespace) -> int:
+    """To the engine that started us, what the file holds: frames on stdout (wire/parsed)."""
+    from director.wire.parsed import encode_parsed, encode_refused
+
+    out = sys.stdout.buffer
+    try:
+        config = load_config(args.config, args.node)
+        need_director(config)
+    except DirectorError as error:
+        out.write(encode_refused(error))
+        return error.status
+    out.writelines(encode_parsed(config))
     return Exit.DONE
 
 

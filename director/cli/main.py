@@ -112,6 +112,7 @@ def _add_processes(verb: Verb) -> None:
 def _add_operating(verb: Verb) -> None:
     check = verb("check", "cli.check:check", "is the file good; all faults, not the first")
     check.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    check.add_argument("--parsed", action="store_true", help=argparse.SUPPRESS)
     verb("status", "cli.status:status", "is it well, and if not what to do")
     maintenance = verb(
         "maintenance", "cli.operate:maintenance", "stop new connections to a real server, or undo"

@@ -14,6 +14,7 @@ import trio
 from director import paths
 from director.engine import doors, memory, pulse
 from director.engine.firewall import Firewall
+from director.engine.reader import read_file
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
@@ -30,8 +31,12 @@ from director.wire.messages import Snapshot
 log = logging.getLogger("director.engine")
 
 
-def run(config: Config, runtime: Path, state: Path) -> None:
-    """Blocks until SIGTERM or SIGINT. Raises DirectorError when the system lacks something."""
+def run(file: Path, node: str | None, runtime: Path, state: Path) -> None:
+    """Blocks until SIGTERM or SIGINT.
+
+    Raises DirectorError when the file is wrong, or the system lacks something.
+    """
+    config = trio.run(read_file, file, node)
     for folder, mode in ((runtime, 0o755), (state, 0o750)):
         try:
             folder.mkdir(mode=mode, parents=True, exist_ok=True)

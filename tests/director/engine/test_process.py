@@ -24,6 +24,7 @@ from tests.director.engine.scene import ONE, WatchedKernel, config_of, no_firewa
 from tests.director.engine.talk import Talker
 
 WITHIN = 20.0
+FILE = Path(__file__).parents[1] / "config" / "pair.toml"
 
 
 @pytest.fixture
@@ -218,4 +219,4 @@ def test_folders_that_cannot_be_made(
     denied(tmp_path / which)
 
     with pytest.raises(NoRight, match=f"/{which} cannot be made"):
-        process.run(config_of(), tmp_path / "run", tmp_path / "lib")
+        process.run(FILE, "lb1", tmp_path / "run", tmp_path / "lib")
