@@ -201,6 +201,7 @@ def _kernel(file: FileTable, found: Findings) -> KernelSettings:
     resync: float | None = automatic_resync(len(file.services))
     if table.resync != "auto":
         resync = read_duration(table.resync, ("kernel", "resync"), found, low=0.1)
+    least = read_duration(table.min_resync, ("kernel", "min_resync"), found, high=60.0)
     for name in table.sysctl:
         if SYSCTL.fullmatch(name) is None:
             mend = 'write it in quotes, as in "net.ipv4.vs.sync_ports"'
@@ -211,6 +212,7 @@ def _kernel(file: FileTable, found: Findings) -> KernelSettings:
         sysctl={name: str(value) for name, value in table.sysctl.items()},
         timeouts=(tcp, tcp_fin, udp),
         resync=resync or 0.0,
+        min_resync=least or 0.0,
     )
 
 

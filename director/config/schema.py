@@ -165,7 +165,7 @@ class KernelTable(Table, frozen=True):
     keep_networks: Later = None
     sysctls: Literal["enforce", "set-once", "report"] = "enforce"
     resync: DurationOr = "auto"
-    min_resync: Annotated[Literal["0s"], Meta(extra={"later": ["*"]})] = "0s"
+    min_resync: Duration = "0s"
     timeouts: TimeoutsTable = TimeoutsTable()
     sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
     mark_base: Later = None

@@ -31,6 +31,7 @@ class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
     sysctl: dict[str, str] = {}
     timeouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     resync: float = 2.0
+    min_resync: float = 0.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,6 @@ NOT_BUILT = [
     "nodes.*.api",
     'kernel.foreign="remove"',
     "kernel.keep_networks",
-    'kernel.min_resync="5s"',
     "kernel.mark_base",
     'vrrp.*.mode="hook"',
     "vrrp.*.track",

@@ -1,6 +1,6 @@
 """What the engine's tests play with: a file of small services, and a kernel that is watched."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import trio
 
@@ -95,11 +95,20 @@ class WatchedKernel(FakeKernel):
         self.readings: list[float] = []
         self.refuse: Callable[[Op], int] = lambda _op: 0
         self.meanwhile: Callable[[], None] = lambda: None
+        self.while_read: Callable[[], None] = lambda: None
         self._asked = 0
 
-    def observe(self, sysctls: Sequence[str] = ()) -> Observed:
+    def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
         self.readings.append(trio.current_time())
-        return super().observe(sysctls)
+        reading = super().observing(sysctls)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as done:
+                observed: Observed = done.value
+                return observed
+            self.while_read()
+            yield
 
     def apply_batches(self, ops: Sequence[Op]) -> Iterator[list[Refused]]:
         self._asked += 1
