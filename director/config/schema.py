@@ -161,8 +161,8 @@ class TimeoutsTable(Table, frozen=True):
 class KernelTable(Table, frozen=True):
     """`[kernel]`."""
 
-    foreign: Annotated[Literal["keep"], Meta(extra={"later": ["remove"]})] = "keep"
-    keep_networks: Later = None
+    foreign: Literal["keep", "remove"] = "keep"
+    keep_networks: str | list[str] = []
     sysctls: Literal["enforce", "set-once", "report"] = "enforce"
     resync: DurationOr = "auto"
     min_resync: Duration = "0s"

@@ -16,7 +16,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 
 import trio
@@ -30,6 +30,7 @@ from director.policy.agenda import Agenda
 from director.policy.book import carry, enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.facts import Facts, Touched
+from director.policy.ownership import Ownership
 from director.policy.plan import diff
 from director.policy.serving import PATIENCE
 from director.policy.upkeep import sysctls_wanted, upkeep
@@ -73,13 +74,22 @@ class News:
 class Reconciler:
     """Owns the desired state, and is the only one that applies anything to IPVS."""
 
-    def __init__(self, facts: Facts, hands: Hands, news: News) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        hands: Hands,
+        news: News,
+        ownership: Ownership | None = None,
+        remember: Callable[[], None] = lambda: None,  # what is owned, before it is programmed
+    ) -> None:
         self.facts = facts
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
         self.unreadable = ""
         self.repaired = 0
         self.table_ready = trio.Event()
+        self.ownership = ownership or Ownership(facts.config)
+        self._remember = remember
         self._hands = hands
         self._news = news
         self._agenda = Agenda()
@@ -159,10 +169,14 @@ class Reconciler:
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
+        if self.ownership.learn(observed, began) or first:
+            self._remember()
         await self._compare(observed, began)
         while await self._one_lot():
             pass
         await self._apply(upkeep(config, observed, first=first))
+        if self.table_ready.is_set():
+            await self._apply(self.ownership.farewell(self.facts, began))
         self._before, self._said = None, ()
 
     async def _read(self) -> Observed | None:

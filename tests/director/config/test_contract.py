@@ -26,8 +26,6 @@ NOT_BUILT = [
     "link",
     "nodes.*.link",
     "nodes.*.api",
-    'kernel.foreign="remove"',
-    "kernel.keep_networks",
     "kernel.mark_base",
     'vrrp.*.mode="hook"',
     "vrrp.*.track",

@@ -218,6 +218,35 @@ async def test_nothing_that_the_file_does_not_name_is_removed(
     assert set(scene.kernel.table) == {virtual(0), virtual(1), virtual(500)}
 
 
+async def test_what_was_ours_leaves_after_the_first_verdicts(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """
+    The file names it no more: nothing while verdicts are missing, then quiesced, then removed once
+    it is empty; none of it is a repair, and the foreign one beside it stays.
+    """
+    old, foreign = virtual(500), virtual(501)
+    there = {old: table(web1=3, web2=4), foreign: table(web1=5)}
+    scene = Scene(config_of(), WatchedKernel(there), owned=[old])
+    await nursery.start(scene.reconciler.run)
+    await trio.sleep(2 * RESYNC)
+    assert scene.kernel.table[old] == there[old]
+
+    scene.all_up()
+    await trio.sleep(5 * RESYNC)
+
+    gone = [op for op in scene.kernel.applied if getattr(op, "key", None) == old]
+    quiet = Destination(weight=0)
+    assert gone == [
+        SetDestination(old, ONE, quiet),
+        SetDestination(old, TWO, quiet),
+        DeleteService(old),
+    ]
+    assert scene.kernel.table[foreign] == there[foreign]
+    assert scene.reconciler.repaired == 0
+    assert scene.reconciler.ownership.leaving == {}
+
+
 async def test_the_table_is_ready_once_every_first_verdict_is_applied(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
