@@ -161,11 +161,11 @@ class TimeoutsTable(Table, frozen=True):
 class KernelTable(Table, frozen=True):
     """`[kernel]`."""
 
-    foreign: Annotated[Literal["keep"], Meta(extra={"later": ["remove"]})] = "keep"
-    keep_networks: Later = None
+    foreign: Literal["keep", "remove"] = "keep"
+    keep_networks: str | list[str] = []
     sysctls: Literal["enforce", "set-once", "report"] = "enforce"
     resync: DurationOr = "auto"
-    min_resync: Annotated[Literal["0s"], Meta(extra={"later": ["*"]})] = "0s"
+    min_resync: Duration = "0s"
     timeouts: TimeoutsTable = TimeoutsTable()
     sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
     mark_base: Later = None

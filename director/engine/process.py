@@ -6,6 +6,7 @@
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from director.errors import NoRight
 from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
 from director.policy.facts import Facts
+from director.policy.ownership import Ownership
 from director.policy.pulse import pulse_of
 from director.policy.strangers import strangers
 from director.policy.upkeep import sysctls_wanted
@@ -57,15 +59,15 @@ async def _main(
     view_door = await doors.open_door(runtime / paths.VIEW_SOCKET, "director-view")
     control_door = await doors.open_door(runtime / paths.CONTROL_SOCKET, "director-admin")
     systemd = Systemd()
-    remembered, trouble = memory.recall(state_file)
-    if trouble:
-        log.warning("%s", trouble)
+    remembered = _recall(state_file)
     hands = _make_hands()
     facts = Facts(config)
     facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
     _remember_sysctls(hands, config, remembered, state_file)
     news = News()
-    reconciler = Reconciler(facts, hands, news)
+    ownership = Ownership(config, memory.to_owned(remembered))
+    remember = partial(_remember_owned, ownership, remembered, state_file)
+    reconciler = Reconciler(facts, hands, news, ownership, remember)
     workers = Workers(facts, news, _leave_snapshot(config, runtime))
     firewall = _make_firewall(config)
     verbs = Verbs(
@@ -96,6 +98,13 @@ async def _main(
             nursery.cancel_scope.cancel()
 
 
+def _recall(state_file: Path) -> memory.Memory:
+    remembered, trouble = memory.recall(state_file)
+    if trouble:
+        log.warning("%s", trouble)
+    return remembered
+
+
 def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
     """What vrrp plays, also after a start without us."""
     before = memory.last_snapshot(runtime / paths.SNAPSHOT)
@@ -118,6 +127,18 @@ def _remember_sysctls(
             memory.store(state_file, remembered)
         except OSError as error:
             log.warning("%s: cannot be written: %s", state_file, error.strerror)
+
+
+def _remember_owned(ownership: Ownership, remembered: memory.Memory, state_file: Path) -> None:
+    """Record which virtual services are ours, so that a later file can take them away."""
+    owned = [str(key) for key in ownership.owned]
+    if owned == remembered.services:
+        return
+    remembered.services = owned
+    try:
+        memory.store(state_file, remembered)
+    except OSError as error:
+        log.warning("%s: cannot be written: %s", state_file, error.strerror)
 
 
 async def _tell_ready(reconciler: Reconciler, workers: Workers) -> None:

@@ -70,6 +70,7 @@ class Verbs:
             processes=self._workers.states(),
             refused=self._reconciler.refused,
             repaired=self._reconciler.repaired,
+            leaving=tuple(self._reconciler.ownership.leaving),
             lacking=(
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,

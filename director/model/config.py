@@ -24,13 +24,19 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the kernel is kept: seconds, and single sysctl values over the built-in profile."""
+    """How the kernel is kept: seconds, and single sysctl values over the built-in profile.
+
+    `drain` is for services that no file names any more.
+    """
 
     foreign: str = "keep"
+    keep_networks: tuple[str, ...] = ()
+    drain: float = 300.0
     sysctls: str = "enforce"
     sysctl: dict[str, str] = {}
     timeouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     resync: float = 2.0
+    min_resync: float = 0.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

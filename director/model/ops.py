@@ -104,7 +104,8 @@ Op = TableOp | StartSync | StopSync | SetSysctl | SetTimeouts
 class Refused(msgspec.Struct, frozen=True):
     """An operation that the kernel did not carry out; `text` is its own word, where it has one.
 
-    ENOBUFS means that the answer was lost: whether it was carried out, only reading tells.
+    ENOBUFS means that the answer was lost, EBADMSG that it cannot be read: whether the operation
+    was carried out, only reading tells.
     """
 
     op: Op
@@ -208,6 +209,7 @@ MENDS = {
     errnos.ESRCH: NEXT_ROUND,
     errnos.ENOENT: NEXT_ROUND,
     errnos.ENOBUFS: NEXT_ROUND,
+    errnos.EBADMSG: NEXT_ROUND,
     errnos.EINTR: NEXT_ROUND,
     errnos.ENOMEM: "free memory: the kernel has none for it",
     errnos.ERANGE: "correct the weight (0 or more) or the thresholds (lower not above upper)",

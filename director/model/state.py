@@ -97,11 +97,15 @@ class RefusedState(msgspec.Struct, frozen=True):
 
 
 class KernelState(msgspec.Struct, frozen=True):
-    """Virtual services that are not ours, refusals, and how many differences were repaired."""
+    """Virtual services that are not ours, refusals, and how many differences were repaired.
+
+    `leaving` are those that no file names any more, while they drain.
+    """
 
     foreign: tuple[str, ...]
     refused: tuple[RefusedState, ...]
     repaired: int
+    leaving: tuple[str, ...] = ()
 
 
 class ProcessState(msgspec.Struct, frozen=True):

@@ -71,48 +71,47 @@ class DesiredService(msgspec.Struct, frozen=True):
 def derive(facts: Facts, name: str, now: float) -> DesiredService:
     """The whole desired state of one service, from scratch."""
     service = facts.services[name]
-    seen = [_look(facts, service, place, member, now) for place, member in places_of(service)]
+    by_virtual: dict[ServiceKey, list[_Seen]] = {virtual: [] for virtual in service.virtuals}
+    for place, member in places_of(service):
+        by_virtual[place.service].append(_look(facts, service, place, member, now))
     courses = {
         virtual: judge_serving(
             service,
-            (one.judged for one in seen if one.place.service == virtual),
+            (one.judged for one in seen),
             facts.courses.get(virtual, Course()),
             now,
         )
-        for virtual in service.virtuals
+        for virtual, seen in by_virtual.items()
     }
-    rows = tuple(_row(facts, service, one, courses[one.place.service], now) for one in seen)
-    destinations: dict[Place, Destination] = {
-        row.place: _destination(row) for row in rows if not row.removed
+    rows = tuple(
+        _row(facts, service, one, courses[virtual], now)
+        for virtual, seen in by_virtual.items()
+        for one in seen
+    )
+    wanted: dict[ServiceKey, dict[Endpoint, Destination]] = {
+        virtual: {} for virtual in service.virtuals
     }
+    for row in rows:
+        if not row.removed:
+            wanted[row.place.service][row.place.endpoint] = _destination(row)
     instants = [row.override.until for row in rows if row.override and row.override.until > now]
     instants += [row.cut_at for row in rows if not row.removed]
     instants += [due_at(service, course, now) for course in courses.values()]
-    next_at = min(instants, default=NEVER)
-    for place, since in facts.leaving.items():
-        if place.service in service.virtuals:
+    decided = all(row.verdict.health != "unknown" for row in rows)
+    for virtual in service.virtuals:
+        for endpoint, since in facts.leaving.get(virtual, {}).items():
             gone_at = since + service.drain
-            if (remains := _leaving(facts, place, gone_at, now)) is not None:
-                destinations[place] = remains
-                next_at = min(next_at, gone_at)
+            remains = _leaving(
+                facts, Place(virtual, endpoint), overdue=now >= gone_at, decided=decided
+            )
+            if remains is not None:
+                wanted[virtual][endpoint] = remains
+                instants.append(gone_at)
     table = {
-        virtual: VirtualService(
-            service.settings_for(virtual), _under(virtual_places(destinations, virtual))
-        )
-        for virtual in service.virtuals
+        virtual: VirtualService(service.settings_for(virtual), ends)
+        for virtual, ends in wanted.items()
     }
-    return DesiredService(table, rows, next_at, courses)
-
-
-def virtual_places(
-    destinations: dict[Place, Destination], virtual: object
-) -> dict[Place, Destination]:
-    """The destinations of one virtual service."""
-    return {place: there for place, there in destinations.items() if place.service == virtual}
-
-
-def _under(destinations: dict[Place, Destination]) -> dict[Endpoint, Destination]:
-    return {place.endpoint: destination for place, destination in destinations.items()}
+    return DesiredService(table, rows, min(instants, default=NEVER), courses)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -203,15 +202,17 @@ def _destination(row: Row) -> Destination:
     )
 
 
-def _leaving(facts: Facts, place: Place, gone_at: float, now: float) -> Destination | None:
+def _leaving(facts: Facts, place: Place, *, overdue: bool, decided: bool) -> Destination | None:
     """A destination that the file does not name: quiesced until it is empty, then not wanted.
 
-    It stays in any case while a named one has no verdict: what serves now may be all there is.
+    It stays in any case while a named one of its service has no verdict: what serves now may be all
+    there is. None also when it is gone already.
     """
     assert facts.observed is not None
-    there = facts.observed.table[place.service].destinations[place.endpoint]
-    if not facts.is_decided():
+    service = facts.observed.table.get(place.service)
+    there = service.destinations.get(place.endpoint) if service else None
+    if there is None or not decided:
         return there
-    if there.quiesced and (is_empty(facts, place) or now >= gone_at):
+    if there.quiesced and (is_empty(facts, place) or overdue):
         return None
     return msgspec.structs.replace(there, weight=0)

@@ -49,6 +49,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     processes: tuple[ProcessState, ...]
     refused: tuple[Refused, ...] = ()
     repaired: int = 0
+    leaving: tuple[ServiceKey, ...] = ()
     lacking: tuple[Finding, ...] = ()
 
 
@@ -78,7 +79,10 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         services=services,
         sync=sync,
         kernel=KernelState(
-            tuple(_foreign(facts)), _refusals(around.refused), repaired=around.repaired
+            tuple(_foreign(facts, around.leaving)),
+            _refusals(around.refused),
+            repaired=around.repaired,
+            leaving=tuple(str(key) for key in sorted(around.leaving)),
         ),
         processes=around.processes,
     )
@@ -166,10 +170,10 @@ def _sync_state(observed: Observed | None) -> SyncState:
     return SyncState(master="master" in running, backup="backup" in running)
 
 
-def _foreign(facts: Facts) -> list[str]:
+def _foreign(facts: Facts, leaving: tuple[ServiceKey, ...]) -> list[str]:
     if facts.observed is None:
         return []
-    ours = {PULSE, *(key for one in facts.services.values() for key in one.virtuals)}
+    ours = {PULSE, *leaving, *(key for one in facts.services.values() for key in one.virtuals)}
     return [str(key) for key in sorted(facts.observed.table) if key not in ours]
 
 
