@@ -107,6 +107,7 @@ def _add_processes(verb: Verb) -> None:
     up.add_argument("--workers", type=int, default=1, metavar="N", help="check workers (1)")
     verb("engine", "cli.processes:engine", "the process that owns the IPVS table")
     verb("vrrp", "cli.processes:vrrp", "the process that owns the VIPs")
+    verb("exec", "cli.processes:programs", "the process that runs hooks")
 
 
 def _add_operating(verb: Verb) -> None:

@@ -74,6 +74,7 @@ class Verbs:
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,
             ),
+            programs=self._workers.programs.states(),
         )
         return report(self._facts, self._reconciler.desired, around)
 

@@ -12,6 +12,7 @@ from math import inf
 
 import trio
 
+from director.engine.programs import Programs
 from director.engine.reconcile import News
 from director.link import Link
 from director.model.check import Standing
@@ -26,6 +27,7 @@ from director.wire.messages import (
     Hello,
     Levels,
     Message,
+    Ran,
     Role,
     Roles,
     Snapshot,
@@ -73,6 +75,7 @@ class Workers:
         self._connected: list[Worker] = []
         self._epoch = 0
         self._ready = False
+        self.programs = Programs()
         self.roles: tuple[Role, ...] = ()
 
     async def converse(self, stream: trio.SocketStream) -> None:
@@ -142,6 +145,8 @@ class Workers:
             link.say(self._snapshot)
             if self._ready:
                 link.say(TableReady())
+        elif hello.role == "exec":
+            self.programs.connected(link)
         else:
             self._deal()
         return worker
@@ -151,6 +156,8 @@ class Workers:
         log.warning("%s is gone; its last word stands", worker.hello.name)
         if worker.hello.role == "checks":
             self._deal()
+        if worker.hello.role == "exec":
+            self.programs.gone()
 
     def _deal(self) -> None:
         workers = {w.hello.name: w for w in self._connected if w.hello.role == "checks"}
@@ -179,6 +186,8 @@ class Workers:
                 self._learn(standings)
             case "vrrp", Roles(roles):
                 self._hear_roles(roles)
+            case "exec", Ran():
+                self.programs.hear(message)
             case _, Beat(lateness, histogram) if 0 <= lateness < inf:
                 worker.lateness, worker.histogram = lateness, histogram
             case _:
