@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from director.config.checks import Checks
 from director.config.cross import Crossing, taken_addresses
 from director.config.faults import Findings, Key
+from director.config.hooks import read_hooks
 from director.config.keepalived import keepalived_text
 from director.config.nodes import NodeView, read_views
 from director.config.pairs import check_pairs
@@ -57,6 +58,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     _check_vips(file, all_routers, fixed, found)
     syncs = {view.name: _sync(file, view, found) for view in views}
     kernel = _kernel(file, found)
+    hooks = read_hooks(file, found)
     daemons = [sync for sync in syncs.values() if sync is not None]
     services = _services(file, all_routers, daemons, fixed, found)
     name = _this_node(file, node, host, found)
@@ -72,6 +74,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
         routers=play.routers,
         sync=syncs[name],
         kernel=kernel,
+        hooks=hooks,
     )
     keepalived = {
         view.name: keepalived_text(view.name, plays[view.name].routers, syncs[view.name])

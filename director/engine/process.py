@@ -14,6 +14,7 @@ import trio
 from director import paths
 from director.engine import doors, memory, pulse
 from director.engine.firewall import Firewall
+from director.engine.journal import Journal
 from director.engine.reader import read_file
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
@@ -21,6 +22,7 @@ from director.engine.workers import Workers
 from director.errors import NoRight
 from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
+from director.policy.events import config_changes
 from director.policy.facts import Facts
 from director.policy.pulse import pulse_of
 from director.policy.strangers import strangers
@@ -58,8 +60,6 @@ async def _main(
     control_door = await doors.open_door(runtime / paths.CONTROL_SOCKET, "director-admin")
     systemd = Systemd()
     remembered, trouble = memory.recall(state_file)
-    if trouble:
-        log.warning("%s", trouble)
     hands = _make_hands()
     facts = Facts(config)
     facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
@@ -67,12 +67,14 @@ async def _main(
     news = News()
     reconciler = Reconciler(facts, hands, news)
     workers = Workers(facts, news, _leave_snapshot(config, runtime))
+    journal = _keep_journal(config, reconciler, workers, trouble)
     firewall = _make_firewall(config)
     verbs = Verbs(
         facts=facts,
         reconciler=reconciler,
         workers=workers,
         firewall=firewall,
+        journal=journal,
         news=news,
         remembered=remembered,
         state_file=state_file,
@@ -103,6 +105,16 @@ def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
     snapshot = Snapshot(config.node, config.digest, config.routers, left)
     memory.write_whole(runtime / paths.SNAPSHOT, msgspec.json.encode(snapshot))
     return snapshot
+
+
+def _keep_journal(
+    config: Config, reconciler: Reconciler, workers: Workers, trouble: str
+) -> Journal:
+    """Where events go; the first says which file is in force."""
+    journal = Journal(config.node, config.hooks, workers.programs.ask)
+    reconciler.tell = workers.tell = journal.tell
+    journal.tell(config_changes(config, trouble))
+    return journal
 
 
 def _remember_sysctls(

@@ -32,9 +32,9 @@ class Programs:
             self._drop(gone)
         self._deal()
 
-    def cancel(self, lane: str) -> None:
-        """Kill what this lane runs now."""
-        number = self._lanes.under_way(lane)
+    def cancel(self, who: str, about: str) -> None:
+        """Kill what runs for this object now."""
+        number = self._lanes.under_way((who, about))
         if number is not None and self._link is not None:
             self._link.say(Cancel(number))
 
@@ -70,7 +70,7 @@ class Programs:
 
     def _end(self, job: Job, ran: Ran) -> None:
         level = logging.INFO if ran.well else logging.WARNING
-        log.log(level, "%s, about %s: %s (%.2f s)", job.who, job.lane, ran, ran.seconds)
+        log.log(level, "%s, about %s: %s (%.2f s)", job.who, job.object, ran, ran.seconds)
         self._count(job.who, runs=1, failed=not ran.well, last=str(ran))
         job.done(ran)
 

@@ -16,9 +16,11 @@ from collections.abc import Collection
 
 import trio
 
+from director.engine.journal import Tell, unheard
 from director.kernel.hands import Hands
 from director.model.ops import Observed, Op, Refused, show
 from director.model.service import Table
+from director.policy import events
 from director.policy.book import enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.facts import Facts, Touched
@@ -64,6 +66,7 @@ class Reconciler:
         self.refused: tuple[Refused, ...] = ()
         self.repaired = 0
         self.table_ready = trio.Event()
+        self.tell: Tell = unheard  # of events
         self._hands = hands
         self._news = news
         self._resync_at = 0.0
@@ -120,9 +123,11 @@ class Reconciler:
     def _plan(self, touched: Touched, observed: Observed, now: float) -> tuple[Op, ...]:
         table: Table = {}
         for name in touched:
-            self.desired[name] = derive(self.facts, name, now)
-            self.facts.learn_courses(self.desired[name].courses)
-            table |= self.desired[name].table
+            before = self.desired.get(name)
+            after = self.desired[name] = derive(self.facts, name, now)
+            self.tell(events.service_changes(self.facts.services[name], before, after, now))
+            self.facts.learn_courses(after.courses)
+            table |= after.table
         return diff(table, observed.table)
 
     async def _apply(
@@ -143,10 +148,12 @@ class Reconciler:
                 repairs = id(op) in drifted
                 self.repaired += repairs
                 log.info("%s%s", "repaired: " if repairs else "", show(op))
+                self.tell(events.applied(op, repairs=repairs))
                 enter(self.facts.observed, op)
         for one in refused:
             if one not in said and one not in self.refused:
                 log.warning("refused: %s: %s; %s", show(one.op), one.name, one.mend)
+                self.tell((events.refused(one),))
         if refused:
             earlier = [one for one in self.refused if one.op not in ops]
             self.refused = (*earlier, *refused)

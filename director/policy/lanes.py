@@ -20,15 +20,23 @@ WAITING_MAX = 1000
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A program to run, and who hears how it ended. `who` has it run, `timeout` in seconds."""
+    """A program to run, and who hears how it ended. `timeout` in seconds.
+
+    `who` has it run and `object` is what it is about: together they name its lane.
+    """
 
     who: str
-    lane: str
+    object: str
     argv: tuple[str, ...]
     stdin: str
     timeout: float
     done: Callable[[Ran], None]
     urgent: bool = False
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """Jobs of one lane run one after the other."""
+        return self.who, self.object
 
 
 class Lanes:
@@ -74,7 +82,7 @@ class Lanes:
         self._under_way.update(started)
         return started
 
-    def under_way(self, lane: str) -> int | None:
+    def under_way(self, lane: tuple[str, str]) -> int | None:
         """The number of the job of a lane that runs now."""
         return next((number for number, job in self._under_way.items() if job.lane == lane), None)
 

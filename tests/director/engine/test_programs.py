@@ -32,7 +32,7 @@ class Asked:
         self.programs.ask(
             Job(
                 who="hook /bin/notify",
-                lane=lane,
+                object=lane,
                 argv=("/bin/notify", lane),
                 stdin="{}",
                 timeout=2.0,
@@ -130,8 +130,8 @@ async def test_an_urgent_job_is_overtaken_by_the_newer_and_can_be_cancelled(aske
         asked.ask("router web", urgent=True)
     assert [ran.fault for ran in asked.heard] == ["overtaken"]
 
-    asked.programs.cancel("router web")
-    asked.programs.cancel("nothing runs here")
+    asked.programs.cancel("hook /bin/notify", "router web")
+    asked.programs.cancel("hook /bin/notify", "nothing")
 
     assert await exec_.hear() == Cancel(1)
 

@@ -14,7 +14,7 @@ def heard(_ran: Ran) -> None:
 def job(lane: str, number: int = 0, *, urgent: bool = False) -> Job:
     return Job(
         who="hook",
-        lane=lane,
+        object=lane,
         argv=("/bin/true", str(number)),
         stdin="",
         timeout=1.0,
@@ -92,7 +92,7 @@ def test_urgent_jobs_wait_for_no_slot() -> None:
 
     lanes.add(job("router", urgent=True))
 
-    assert [one.lane for _, one in lanes.start()] == ["router"]
+    assert [one.object for _, one in lanes.start()] == ["router"]
 
 
 def test_the_newest_state_takes_the_place_of_one_that_waits() -> None:
@@ -114,9 +114,9 @@ def test_who_is_lost_is_told_and_who_waits_goes_on_waiting() -> None:
     lanes.add(job("web", 1))
     lanes.add(job("web", 2))
     started = lanes.start()
-    assert lanes.under_way("web") == started[0][0]
+    assert lanes.under_way(("hook", "web")) == started[0][0]
 
     assert lanes.lose() == started
-    assert lanes.under_way("web") is None
+    assert lanes.under_way(("hook", "web")) is None
     assert [one.argv[1] for _, one in lanes.start()] == ["2"]
     assert lanes.end(started[0][0]) is None
