@@ -107,6 +107,7 @@ def _add_processes(verb: Verb) -> None:
     up.add_argument("--workers", type=int, default=1, metavar="N", help="check workers (1)")
     verb("engine", "cli.processes:engine", "the process that owns the IPVS table")
     verb("vrrp", "cli.processes:vrrp", "the process that owns the VIPs")
+    verb("exec", "cli.processes:programs", "the process that runs hooks")
 
 
 def _add_operating(verb: Verb) -> None:
@@ -114,6 +115,8 @@ def _add_operating(verb: Verb) -> None:
     check.add_argument("file", type=Path, nargs="?", metavar="FILE")
     check.add_argument("--parsed", action="store_true", help=argparse.SUPPRESS)
     verb("status", "cli.status:status", "is it well, and if not what to do")
+    events = verb("events", "cli.events:events", "what happened, and why")
+    events.add_argument("--follow", action="store_true", help="and go on telling")
     maintenance = verb(
         "maintenance", "cli.operate:maintenance", "stop new connections to a real server, or undo"
     )

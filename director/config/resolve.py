@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from director.config.checks import Checks
 from director.config.cross import Crossing, taken_addresses
 from director.config.faults import Findings, Key
+from director.config.hooks import read_hooks
 from director.config.keepalived import keepalived_text
 from director.config.kernel import check_kept, read_kernel
 from director.config.nodes import NodeView, read_views
@@ -55,6 +56,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     _check_vips(file, all_routers, fixed, found)
     syncs = {view.name: _sync(file, view, found) for view in views}
     kernel = read_kernel(file, found)
+    hooks = read_hooks(file, found)
     daemons = [sync for sync in syncs.values() if sync is not None]
     services = _services(file, all_routers, daemons, fixed, found)
     check_kept(kernel, services, found)
@@ -71,6 +73,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
         routers=play.routers,
         sync=syncs[name],
         kernel=kernel,
+        hooks=hooks,
     )
     keepalived = {
         view.name: keepalived_text(view.name, plays[view.name].routers, syncs[view.name])

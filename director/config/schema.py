@@ -42,6 +42,7 @@ Scheduler = Literal[
 Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
 ForwardingWord = Literal["dr", "tun", "nat"]
 OnFail = Literal["auto", "quiesce", "remove"]
+EventWord = Literal["role", "service", "destination", "config", "kernel", "sync"]
 ProtocolWord = Literal["tcp", "udp", "sctp"]
 
 
@@ -306,6 +307,14 @@ class ServiceTable(Table, frozen=True):
     match: Later = None
 
 
+class HookTable(Table, frozen=True):
+    """`[[hooks]]`: who is told of what happens."""
+
+    on: EventWord | list[EventWord]
+    run: list[str]
+    timeout: Duration | UnsetType = UNSET
+
+
 class IncludedTable(Table, frozen=True):
     """What an included file may hold."""
 
@@ -327,4 +336,4 @@ class FileTable(IncludedTable, frozen=True, kw_only=True):
     defaults: DefaultsTable = DefaultsTable()
     link: Later = None
     api: Later = None
-    hooks: Later = None
+    hooks: list[HookTable] = []

@@ -21,11 +21,13 @@ from time import perf_counter
 
 import trio
 
+from director.engine.journal import Tell, unheard
 from director.kernel.hands import Hands
 from director.kernel.netlink import Garbled, Torn
 from director.model.ops import Observed, Op, Refused, TableOp, show
 from director.model.pool import Service
 from director.model.service import Destination, Table
+from director.policy import events
 from director.policy.agenda import Agenda
 from director.policy.book import carry, enter, look
 from director.policy.desired import NEVER, DesiredService, derive
@@ -90,6 +92,7 @@ class Reconciler:
         self.table_ready = trio.Event()
         self.ownership = ownership or Ownership(facts.config)
         self._remember = remember
+        self.tell: Tell = unheard  # of events
         self._hands = hands
         self._news = news
         self._agenda = Agenda()
@@ -239,7 +242,9 @@ class Reconciler:
         assert self.facts.observed is not None
         table: Table = {}
         for name in touched:
+            before = self.desired.get(name)
             wanted = self.desired[name] = derive(self.facts, name, now)
+            self.tell(events.service_changes(self.facts.services[name], before, wanted, now))
             self.facts.learn_courses(wanted.courses)
             # An instant that has passed is not waited for again: what it should have done hangs on
             # something else (a refusal), and news or a reading will bring that.
@@ -260,6 +265,7 @@ class Reconciler:
         for one in refused:
             if one not in self._said and one not in self.refused:
                 log.warning("refused: %s: %s; %s", show(one.op), one.name, one.mend)
+                self.tell((events.refused(one),))
         if refused:
             earlier = [one for one in self.refused if one.op not in ops]
             self.refused = (*earlier, *refused)
@@ -276,6 +282,7 @@ class Reconciler:
         if self._done <= SHOWN_MAX:
             there = found if isinstance(found, Destination) else None
             log.info("%s%s", "repaired: " if repairs else "", show(op, there))
+        self.tell(events.applied(op, repairs=repairs))
         enter(book, op)
         if isinstance(op, TableOp):
             self._journal.append(op)

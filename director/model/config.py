@@ -2,6 +2,7 @@
 
 import msgspec
 
+from director.model.event import Hook
 from director.model.pool import Service
 from director.model.vip import Router
 
@@ -53,5 +54,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     routers: tuple[Router, ...] = ()
     sync: SyncSettings | None = None
     kernel: KernelSettings = KernelSettings()
+    hooks: tuple[Hook, ...] = ()
     digest: str = ""
     file: str = ""

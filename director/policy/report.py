@@ -16,6 +16,7 @@ from director.model.state import (
     Finding,
     KernelState,
     ProcessState,
+    ProgramState,
     QuorumState,
     RefusedState,
     RouterState,
@@ -51,6 +52,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int = 0
     leaving: tuple[ServiceKey, ...] = ()
     lacking: tuple[Finding, ...] = ()
+    programs: tuple[ProgramState, ...] = ()
 
 
 def report(facts: Facts, desired: dict[str, DesiredService], around: Surroundings) -> State:
@@ -68,6 +70,7 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         *_late_findings(around.roles),
         *_refusal_findings(around.refused),
         *_sync_findings(facts, sync),
+        *_program_findings(around.programs),
     )
     return State(
         node=facts.config.node,
@@ -85,6 +88,7 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
             leaving=tuple(str(key) for key in sorted(around.leaving)),
         ),
         processes=around.processes,
+        programs=around.programs,
     )
 
 
@@ -276,4 +280,18 @@ def _sync_findings(facts: Facts, sync: SyncState) -> list[Finding]:
             f"the {missing} sync daemon does not run: connections would not survive a failover",
             f"is {facts.config.sync.interface} up, and has it an IPv4 address?",
         )
+    ]
+
+
+def _program_findings(programs: tuple[ProgramState, ...]) -> list[Finding]:
+    """Notices: what a program failed to tell may be old, and nothing here can take it back."""
+    return [
+        Finding(
+            "notice",
+            one.name,
+            f"its last run failed: {one.last}",
+            "run it by hand as the user director-exec, with an event on its standard input",
+        )
+        for one in programs
+        if one.last_failed
     ]

@@ -22,7 +22,6 @@ PAIR = (Path(__file__).parent / "pair.toml").read_text()
 # A key, `*` for a name; with `=` a value of it.
 NOT_BUILT = [
     "api",
-    "hooks",
     "link",
     "nodes.*.link",
     "nodes.*.api",

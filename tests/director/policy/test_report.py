@@ -22,7 +22,7 @@ from director.model.service import (
     ServiceSettings,
     VirtualService,
 )
-from director.model.state import Finding, ProcessState, State
+from director.model.state import Finding, ProcessState, ProgramState, State
 from director.policy.desired import derive
 from director.policy.facts import Facts
 from director.policy.probing import target_of
@@ -229,7 +229,8 @@ def test_the_shape_is_the_contracts() -> None:
     block = CONTRACT.read_text().split("## 4.")[1].split("```")[1].split("\nevent:")[0]
     promised = set(re.findall(r"[a-z_]+(?=[:,}\]])", re.sub(r": [a-z|]+(?=[,}\]])", ":", block)))
     facts = facts_of("down", sync=SYNC, observed=Observed())
-    full = state_of(facts, roles=(HELD,), processes=(PROCESS,), refused=(REFUSAL,))
+    ran = (ProgramState("hook /bin/log"),)
+    full = state_of(facts, roles=(HELD,), processes=(PROCESS,), refused=(REFUSAL,), programs=ran)
 
     shown = keys_of(json.loads(msgspec.json.encode(full)))
 
@@ -281,3 +282,17 @@ def test_a_mark_is_a_virtual_service_of_any_protocol(family: Family, want: str) 
     state = state_of(Facts(Config(node="lb1", interfaces={}, services=(marked,)))).services[0]
 
     assert (state.virtual, state.protocol) == ((want,), "any")
+
+
+def test_a_program_that_failed_the_last_time_is_worth_a_word() -> None:
+    """No more than a word: nothing is out of order here, and nobody can take it back."""
+    well = ProgramState("hook /bin/log", runs=3, failed=2, last="exit status 0")
+    failed = ProgramState("hook /bin/mail", runs=1, failed=1, last="signal 9", last_failed=True)
+
+    state = state_of(facts_of(), programs=(well, failed))
+
+    assert state.programs == (well, failed)
+    assert state.well
+    (finding,) = state.findings
+    assert (finding.severity, finding.object) == ("notice", "hook /bin/mail")
+    assert finding.fault == "its last run failed: signal 9"
