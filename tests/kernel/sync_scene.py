@@ -36,10 +36,12 @@ from director.model.service import (
 from director.policy.upkeep import sysctls_wanted
 from tests.kernel.vrrp_pair import Namespace, ip, netns, within
 
-VIP, PORT = "10.9.0.100", 7000
-CLIENT, SERVER = "10.9.0.50", "10.9.0.60"
-KEY = ServiceKey(Family.IPV4, Protocol.TCP, VIP, PORT)
-REAL = Endpoint(SERVER, PORT)
+PORT = 7000
+VIP, CLIENT, SERVER = (
+    "100",
+    "50",
+    "60",
+)  # their last digits; directors have those that they are given
 PLAIN = ServiceSettings("rr")
 PERSISTENT = ServiceSettings("rr", persistence=Persistence(300, 32))
 SYNC = SyncSettings(interface="eth0", id=51)
@@ -49,13 +51,21 @@ LAG = 3.5
 ARRIVES_WITHIN = 5.0
 
 
+def address(last: str, family: Family = Family.IPV4) -> str:
+    return f"{'fd00::' if family is Family.IPV6 else '10.9.0.'}{last}"
+
+
+def key(family: Family = Family.IPV4) -> ServiceKey:
+    return ServiceKey(family, Protocol.TCP, address(VIP, family), PORT)
+
+
 def our_sysctls(refresh: float) -> tuple[SetSysctl, ...]:
     """What the profile says of IPVS for a file with this refresh period, in seconds."""
-    member = Member(name="web1", addresses=(SERVER,))
+    member = Member(name="web1", addresses=(address(SERVER),))
     config = Config(
         node="lb1",
         interfaces={},
-        services=(Service(name="web", virtuals=(KEY,), settings=PLAIN, members=(member,)),),
+        services=(Service(name="web", virtuals=(key(),), settings=PLAIN, members=(member,)),),
         sync=SyncSettings(interface="eth0", id=51, refresh=refresh),
     )
     rows = sysctls_wanted(config).items()
@@ -65,9 +75,8 @@ def our_sysctls(refresh: float) -> tuple[SetSysctl, ...]:
 class Director:
     """A table with one service, and both sync daemons."""
 
-    def __init__(self, name: str, address: str) -> None:
-        self.name = name
-        self.address = address
+    def __init__(self, name: str, family: Family) -> None:
+        self.name, self._family = name, family
         with Namespace(name):
             addresses = Addresses()
             self._hands = KernelHands()
@@ -89,11 +98,15 @@ class Director:
         destination: bool = True,
     ) -> None:
         """`tcp`: after so many seconds without a packet a connection is forgotten."""
-        there = [AddDestination(KEY, REAL, Destination(forwarding=forwarding))]
-        ops: list[Op] = [*sysctls, SetTimeouts(tcp=tcp), AddService(KEY, settings)]
-        ops += there if destination else []
+        ops: list[Op] = [*sysctls, SetTimeouts(tcp=tcp), AddService(key(self._family), settings)]
+        ops += [self.destination(forwarding)] if destination else []
         ops += [StartSync("master", SYNC), StartSync("backup", SYNC)]
         assert self.apply(*ops) == []
+
+    def destination(self, forwarding: Forwarding = Forwarding.DR) -> AddDestination:
+        """The real server's place in the service."""
+        real = Endpoint(address(SERVER, self._family), PORT)
+        return AddDestination(key(self._family), real, Destination(forwarding=forwarding))
 
     def knows(self, port: int) -> bool:
         """Of a client's connection: has it an entry?"""
@@ -121,39 +134,50 @@ class Flow:
         within(ARRIVES_WITHIN, lambda: any(select.select([self.near, self.far], [], [], 0)))
         return bool(select.select([self.far], [], [], 0)[0]) and bool(self.far.recv(16))
 
+    def arrives(self) -> bool:
+        """The same, where it may be that nothing at all comes."""
+        try:
+            return self.say()
+        except AssertionError:
+            return False
+
 
 class Scene:
     """Names start with `prefix`; directors are made when they are wanted."""
 
-    def __init__(self, prefix: str, stack: ExitStack) -> None:
-        self._prefix, self._stack = prefix, stack
+    def __init__(self, prefix: str, family: Family, stack: ExitStack) -> None:
+        self._prefix, self._family, self._stack = prefix, family, stack
+        self._vip = address(VIP, family)
         self._bridge = f"{prefix}br"
         ip("link", "add", self._bridge, "type", "bridge", "mcast_snooping", "0")
         stack.callback(ip, "link", "del", self._bridge)
         ip("link", "set", self._bridge, "up")
         self._client = self._place("c", CLIENT)
-        self._server = self._place("r", SERVER)
-        ip("-n", self._server, "addr", "add", f"{VIP}/32", "dev", "lo")
-        with Namespace(self._server):
-            self._listening = stack.enter_context(socket.create_server((VIP, PORT)))
+        self.server = self._place("r", SERVER)
+        self._hold(self.server, "lo")
+        domain = socket.AF_INET6 if family is Family.IPV6 else socket.AF_INET
+        with Namespace(self.server):
+            listening = socket.create_server((self._vip, PORT), family=domain)
+        self._listening = stack.enter_context(listening)
 
-    def director(self, name: str, last: int) -> Director:
+    def director(self, name: str, last: str) -> Director:
         """A machine that has just booted."""
-        there = Director(self._place(name, f"10.9.0.{last}"), f"10.9.0.{last}")
+        there = Director(self._place(name, last), self._family)
         self._stack.callback(there.close)
         return there
 
     def move(self, to: Director, old: Director | None = None) -> None:
         """The VIP, and where the client sends what is for it."""
         if old is not None:
-            ip("-n", old.name, "addr", "del", f"{VIP}/32", "dev", "eth0")
-        ip("-n", to.name, "addr", "add", f"{VIP}/32", "dev", "eth0")
-        neighbour = ("neigh", "replace", VIP, "lladdr", to.mac, "nud", "permanent", "dev", "eth0")
-        ip("-n", self._client, *neighbour)
+            ip("-n", old.name, "addr", "del", self._prefix_of_vip, "dev", "eth0")
+        self._hold(to.name, "eth0")
+        neighbour = ("neigh", "replace", self._vip, "lladdr", to.mac, "nud", "permanent")
+        ip("-n", self._client, *neighbour, "dev", "eth0")
 
     def connect(self) -> Flow:
         with Namespace(self._client):
-            near = self._stack.enter_context(socket.create_connection((VIP, PORT), ARRIVES_WITHIN))
+            near = socket.create_connection((self._vip, PORT), ARRIVES_WITHIN)
+        self._stack.enter_context(near)
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listening.settimeout(ARRIVES_WITHIN)
         far, _ = self._listening.accept()
@@ -161,22 +185,34 @@ class Scene:
 
     def records(self) -> "Records":
         """What is synced from now on, as the real server's network sees it."""
-        with Namespace(self._server):
+        with Namespace(self.server):
             ear = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             widen(ear)
             ear.bind((GROUP, SYNC_PORT))
-            member = socket.inet_aton(GROUP) + socket.inet_aton(SERVER)
+            member = socket.inet_aton(GROUP) + socket.inet_aton(address(SERVER))
             ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
         return Records(ear)
 
-    def _place(self, name: str, address: str) -> str:
+    @property
+    def _prefix_of_vip(self) -> str:
+        return f"{self._vip}/{self._family.bits}"
+
+    def _hold(self, name: str, device: str) -> None:
+        # Deprecated, as our VIPs are, or a tunnel's packets would bear it as their source, which is
+        # the real server's own.
+        ipv6 = ["nodad", "preferred_lft", "0"] if self._family is Family.IPV6 else []
+        ip("-n", name, "addr", "add", self._prefix_of_vip, "dev", device, *ipv6)
+
+    def _place(self, name: str, last: str) -> str:
         name = f"{self._prefix}{name}"
         netns(name)
         self._stack.callback(ip, "netns", "del", name)
         ip("link", "add", f"{name}-", "type", "veth", "peer", "name", "eth0", "netns", name)
         ip("link", "set", f"{name}-", "master", self._bridge, "up")
         ip("-n", name, "link", "set", "eth0", "up")
-        ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
+        # What is synced goes over IPv4, whatever it is about.
+        ip("-n", name, "addr", "add", f"{address(last)}/24", "dev", "eth0")
+        ip("-n", name, "addr", "add", f"{address(last, Family.IPV6)}/64", "dev", "eth0", "nodad")
         return name
 
 
@@ -197,10 +233,10 @@ class Records:
 
 
 @contextmanager
-def scene(prefix: str) -> Iterator[Scene]:
+def scene(prefix: str, family: Family = Family.IPV4) -> Iterator[Scene]:
     """All of it is gone afterwards."""
     with ExitStack() as stack:
-        yield Scene(prefix, stack)
+        yield Scene(prefix, family, stack)
 
 
 def every(seconds: float, do: Callable[[], bool], until: Callable[[], bool], most: float) -> float:

@@ -41,7 +41,7 @@ def wires() -> Iterator[Scene]:
 
 def pair(wires: Scene, sysctls: tuple[SetSysctl, ...]) -> tuple[Director, Director]:
     """Two that serve; the first one has the VIP."""
-    one, two = wires.director("a", 1), wires.director("b", 2)
+    one, two = wires.director("a", "1"), wires.director("b", "2")
     for director in (one, two):
         director.serve(PLAIN, sysctls, tcp=LIFE)
     wires.move(one)
@@ -91,7 +91,7 @@ def test_a_flow_survives_the_way_back(
     active, standby = pair(wires, sysctls)
     flow = known_flow(wires, standby)
     wires.move(standby, active)
-    fresh = wires.director("f", 3)
+    fresh = wires.director("f", "3")
     fresh.serve(PLAIN, sysctls, tcp=LIFE)
 
     for _ in range(45):
@@ -115,7 +115,7 @@ def test_a_persistent_client_is_no_flood(
     After each packet of a persistent client the kernel reports its template, which no threshold
     keeps back; the refresh period does.
     """
-    active = wires.director("a", 1)
+    active = wires.director("a", "1")
     active.serve(PERSISTENT, sysctls)
     wires.move(active)
     records = wires.records()
