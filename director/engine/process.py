@@ -6,6 +6,7 @@
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,10 +21,11 @@ from director.engine.workers import Workers
 from director.errors import NoRight
 from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
+from director.model.ops import Observed
 from director.policy.facts import Facts
 from director.policy.pulse import pulse_of
 from director.policy.strangers import strangers
-from director.policy.upkeep import sysctls_wanted
+from director.policy.sysctls import sysctls_wanted
 from director.systemd import Systemd
 from director.wire.messages import Snapshot
 
@@ -58,9 +60,9 @@ async def _main(
     hands = _make_hands()
     facts = Facts(config)
     facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
-    _remember_sysctls(hands, config, remembered, state_file)
     news = News()
-    reconciler = Reconciler(facts, hands, news)
+    remember = partial(_remember_sysctls, config, remembered, state_file)
+    reconciler = Reconciler(facts, hands, news, remember)
     workers = Workers(facts, news, _leave_snapshot(config, runtime))
     firewall = _make_firewall(config)
     verbs = Verbs(
@@ -101,13 +103,20 @@ def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
 
 
 def _remember_sysctls(
-    hands: Hands, config: Config, remembered: memory.Memory, state_file: Path
+    config: Config, remembered: memory.Memory, state_file: Path, observed: Observed
 ) -> None:
-    """Record what stood before the first change, so that `clear` can put it back one day."""
+    """Record what stood before the first change, so that `clear` can put it back.
+
+    Asked at each reading: the interface that a sysctl belongs to may come late.
+    """
     if config.kernel.sysctls == "report":
         return
-    names = tuple(name for name in sysctls_wanted(config) if name not in remembered.sysctls_before)
-    if found := hands.observe(names).sysctls:
+    found = {
+        name: observed.sysctls[name]
+        for name in sysctls_wanted(config)
+        if name in observed.sysctls and name not in remembered.sysctls_before
+    }
+    if found:
         remembered.sysctls_before |= found
         try:
             memory.store(state_file, remembered)

@@ -12,7 +12,7 @@
 """Reconcile: derive, diff, apply."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import trio
 
@@ -23,7 +23,8 @@ from director.policy.book import enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.facts import Facts, Touched
 from director.policy.plan import diff
-from director.policy.upkeep import sysctls_wanted, upkeep
+from director.policy.sysctls import sysctls_read
+from director.policy.upkeep import upkeep
 
 RETRY_AFTER = 1.0
 FIRST_VERDICTS_WITHIN = 10.0
@@ -58,8 +59,16 @@ class News:
 class Reconciler:
     """Owns the desired state, and is the only one that applies anything to IPVS."""
 
-    def __init__(self, facts: Facts, hands: Hands, news: News) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        hands: Hands,
+        news: News,
+        remember: Callable[[Observed], None] = lambda _: None,
+    ) -> None:
+        """`remember` is told what stands, before anything of it is changed."""
         self.facts = facts
+        self._remember = remember
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
         self.repaired = 0
@@ -105,7 +114,8 @@ class Reconciler:
     async def _resync(self, now: float) -> None:
         """Read everything, and mend what differs."""
         believed = self.facts.observed
-        observed = self._hands.observe(tuple(sysctls_wanted(self.facts.config)))
+        observed = self._hands.observe(sysctls_read(self.facts.config))
+        self._remember(observed)
         await trio.lowlevel.checkpoint()
         self._resync_at = now + self.facts.config.kernel.resync
         ops = self._plan(self.facts.learn_observed(observed, now), observed, now)

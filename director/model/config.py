@@ -37,7 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file, validated and resolved for one node.
 
     `runs` is `director`, or what else this node runs. `interfaces` maps a role to a device.
-    `digest` identifies the text (both nodes share it).
+    `digest` identifies the text (both nodes share it). `cores` are this machine's.
     """
 
     node: str
@@ -49,3 +49,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     kernel: KernelSettings = KernelSettings()
     digest: str = ""
     file: str = ""
+    cores: int = 1

@@ -33,7 +33,7 @@ from director.model.service import (
     ServiceKey,
     ServiceSettings,
 )
-from director.policy.upkeep import sysctls_wanted
+from director.policy.sysctls import sysctls_wanted
 from tests.kernel.vrrp_pair import Namespace, ip, netns, within
 
 PORT = 7000
