@@ -36,6 +36,7 @@ class Memory(msgspec.Struct, kw_only=True):
     format: int = FORMAT
     overrides: list[Remembered] = []
     sysctls_before: dict[str, str] = {}
+    timeouts_before: tuple[float, float, float] | None = None
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o640) -> None:

@@ -61,7 +61,7 @@ async def _main(
     facts = Facts(config)
     facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
     news = News()
-    remember = partial(_remember_sysctls, config, remembered, state_file)
+    remember = partial(_remember_before_us, config, remembered, state_file)
     reconciler = Reconciler(facts, hands, news, remember)
     workers = Workers(facts, news, _leave_snapshot(config, runtime))
     firewall = _make_firewall(config)
@@ -102,22 +102,22 @@ def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
     return snapshot
 
 
-def _remember_sysctls(
+def _remember_before_us(
     config: Config, remembered: memory.Memory, state_file: Path, observed: Observed
 ) -> None:
     """Record what stood before the first change, so that `clear` can put it back.
 
     Asked at each reading: the interface that a sysctl belongs to may come late.
     """
-    if config.kernel.sysctls == "report":
-        return
-    found = {
-        name: observed.sysctls[name]
-        for name in sysctls_wanted(config)
-        if name in observed.sysctls and name not in remembered.sysctls_before
-    }
-    if found:
-        remembered.sysctls_before |= found
+    before = remembered.sysctls_before
+    named = () if config.kernel.sysctls == "report" else tuple(sysctls_wanted(config))
+    found = {name: observed.sysctls[name] for name in named if name in observed.sysctls}
+    fresh = {name: value for name, value in found.items() if name not in before}
+    timeouts = any(config.kernel.timeouts) and remembered.timeouts_before is None
+    if fresh or timeouts:
+        before |= fresh
+        if timeouts:
+            remembered.timeouts_before = observed.timeouts
         try:
             memory.store(state_file, remembered)
         except OSError as error:
