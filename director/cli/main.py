@@ -137,6 +137,8 @@ def _add_operating(verb: Verb) -> None:
     failover = verb("failover", "cli.operate:failover", "hand over to the peer, make before break")
     failover.add_argument("router", nargs="?", default="", metavar="ROUTER")
     failover.add_argument("--wait", action="store_true", help="until the peer has taken it")
+    clear = verb("clear", "cli.clear:clear", "remove all that the director made; stop it first")
+    clear.add_argument("--yes", action="store_true", help="yes, all of it")
     real = verb(
         "real-server", "cli.real_server:real_server", "the real server's side of DR and TUN"
     )

@@ -94,8 +94,8 @@ class Traps:
             if not means or not self.syncs:
                 continue
             if any(one.forwarding is Forwarding.TUN for one in service.members):
-                # A synced entry whose destination is gone keeps its tunnel method and has no
-                # destination, and ip_vs_tunnel_xmit reads cp->dest->tun_type unasked.
+                # What would have to go through a tunnel is dropped when its synced entry has no
+                # destination, for good (ip_vs_xmit.c, __ip_vs_get_out_rt).
                 fault = f"{name} removes a tunnel's destination, and with [sync] the peer's"
                 fault += " connections may still need it"
                 mend = f'write on_fail = "quiesce" and cut_after = "off" for {service.name}'

@@ -42,6 +42,7 @@ class Memory(msgspec.Struct, kw_only=True):
     overrides: list[Remembered] = []
     services: list[str] = []
     sysctls_before: dict[str, str] = {}
+    timeouts_before: tuple[float, float, float] | None = None
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o640) -> None:

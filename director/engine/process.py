@@ -6,7 +6,6 @@
 import logging
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from director import paths
 from director.engine import doors, memory, pulse
 from director.engine.firewall import Firewall
 from director.engine.journal import Journal
+from director.engine.keeping import Keeper
 from director.engine.reader import read_file
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
@@ -28,7 +28,6 @@ from director.policy.facts import Facts
 from director.policy.ownership import Ownership
 from director.policy.pulse import pulse_of
 from director.policy.strangers import strangers
-from director.policy.upkeep import sysctls_wanted
 from director.systemd import Systemd
 from director.wire.messages import Snapshot
 
@@ -77,13 +76,12 @@ class Engine:
         remembered, trouble = memory.recall(state_file)
         facts = Facts(config)
         facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
-        _remember_sysctls(hands, config, remembered, state_file)
         news = News()
         ownership = Ownership(config, memory.to_owned(remembered))
-        remember = partial(_remember_owned, ownership, remembered, state_file)
+        keeper = Keeper(config, ownership, remembered, state_file)
         self._config = config
         self._firewall = firewall
-        self._reconciler = Reconciler(facts, hands, news, ownership, remember)
+        self._reconciler = Reconciler(facts, hands, news, ownership, keeper.note)
         self._workers = Workers(facts, news, _leave_snapshot(config, runtime))
         journal = _keep_journal(config, self._reconciler, self._workers, trouble)
         self._verbs = Verbs(
@@ -141,33 +139,6 @@ def _keep_journal(
     reconciler.tell = workers.tell = journal.tell
     journal.tell(config_changes(config, trouble))
     return journal
-
-
-def _remember_sysctls(
-    hands: Hands, config: Config, remembered: memory.Memory, state_file: Path
-) -> None:
-    """Record what stood before the first change, so that `clear` can put it back one day."""
-    if config.kernel.sysctls == "report":
-        return
-    names = tuple(name for name in sysctls_wanted(config) if name not in remembered.sysctls_before)
-    if found := hands.observe(names).sysctls:
-        remembered.sysctls_before |= found
-        try:
-            memory.store(state_file, remembered)
-        except OSError as error:
-            log.warning("%s: cannot be written: %s", state_file, error.strerror)
-
-
-def _remember_owned(ownership: Ownership, remembered: memory.Memory, state_file: Path) -> None:
-    """Record which virtual services are ours, so that a later file can take them away."""
-    owned = [str(key) for key in ownership.owned]
-    if owned == remembered.services:
-        return
-    remembered.services = owned
-    try:
-        memory.store(state_file, remembered)
-    except OSError as error:
-        log.warning("%s: cannot be written: %s", state_file, error.strerror)
 
 
 async def _tell_ready(reconciler: Reconciler, workers: Workers) -> None:

@@ -16,7 +16,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import perf_counter
 
 import trio
@@ -35,7 +35,8 @@ from director.policy.facts import Facts, Touched
 from director.policy.ownership import Ownership
 from director.policy.plan import diff
 from director.policy.serving import PATIENCE
-from director.policy.upkeep import sysctls_wanted, upkeep
+from director.policy.sysctls import sysctls_read
+from director.policy.upkeep import upkeep
 
 RETRY_AFTER = 1.0
 LOT = 64  # services that are derived and applied without a look at the news
@@ -82,8 +83,11 @@ class Reconciler:
         hands: Hands,
         news: News,
         ownership: Ownership | None = None,
-        remember: Callable[[], None] = lambda: None,  # what is owned, before it is programmed
+        remember: Callable[[Observed, bool], None] = lambda *_: None,
     ) -> None:
+        """`remember` is told what stands, before anything of it is changed, and whether other
+        services are ours than before.
+        """
         self.facts = facts
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
@@ -172,8 +176,8 @@ class Reconciler:
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
-        if self.ownership.learn(observed, began) or first:
-            self._remember()
+        owned_anew = self.ownership.learn(observed, began) or first
+        self._remember(observed, owned_anew)
         await self._compare(observed, began)
         while await self._one_lot():
             pass
@@ -185,7 +189,7 @@ class Reconciler:
     async def _read(self) -> Observed | None:
         """The whole kernel, with the news attended to in between; None when it cannot be read."""
         self._journal = []
-        reading = self._hands.observing(tuple(sysctls_wanted(self.facts.config)))
+        reading = self._hands.observing(sysctls_read(self.facts.config))
         try:
             while True:
                 ends = perf_counter() + SLICE

@@ -68,6 +68,8 @@ class KernelHands:
             counters=counters,
             sync=syncd.observe(self._ipvs),
             sysctls=sysctl.read(sysctls),
+            closed=sysctl.closed(sysctls),
+            table_size=self._ipvs.info().table_size,
             timeouts=self._ipvs.timeouts(),
         )
 

@@ -44,7 +44,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file, validated and resolved for one node.
 
     `runs` is `director`, or what else this node runs. `interfaces` maps a role to a device.
-    `digest` identifies the text (both nodes share it).
+    `digest` identifies the text (both nodes share it). `cores` are this machine's.
     """
 
     node: str
@@ -57,3 +57,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hooks: tuple[Hook, ...] = ()
     digest: str = ""
     file: str = ""
+    cores: int = 1

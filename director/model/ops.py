@@ -127,13 +127,17 @@ class Refused(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, kw_only=True):
     """All that was read from the kernel. Only the sysctls that were asked for and that exist.
 
-    `sync` holds the daemons that run, by role; `timeouts` are tcp, tcp_fin, udp in seconds.
+    `closed` are those of them that cannot be written here; `table_size` counts the rows of the
+    connection table (0: not known). `sync` holds the daemons that run, by role; `timeouts` are tcp,
+    tcp_fin, udp in seconds.
     """
 
     table: Table = {}
     counters: dict[Place, Counters] = {}
     sync: dict[str, SyncSettings] = {}
     sysctls: dict[str, str] = {}
+    closed: frozenset[str] = frozenset()
+    table_size: int = 0
     timeouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 

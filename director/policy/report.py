@@ -28,6 +28,7 @@ from director.model.state import (
 from director.policy.desired import DesiredService, Row
 from director.policy.facts import Facts
 from director.policy.pulse import KEY as PULSE
+from director.policy.sysctls import sysctl_findings
 from director.wire.messages import Role
 
 LATE_LEAST = 3  # late adverts within an hour that are worth a word
@@ -71,6 +72,7 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         *_refusal_findings(around.refused),
         *_sync_findings(facts, sync),
         *_program_findings(around.programs),
+        *(sysctl_findings(facts.config, facts.observed) if facts.observed else ()),
     )
     return State(
         node=facts.config.node,

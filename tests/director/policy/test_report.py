@@ -27,6 +27,7 @@ from director.policy.desired import derive
 from director.policy.facts import Facts
 from director.policy.probing import target_of
 from director.policy.report import Surroundings, report, rfc3339, show_virtual
+from director.policy.sysctls import sysctls_wanted
 from director.policy.weight import Override
 from director.wire.messages import Role
 
@@ -60,6 +61,7 @@ def facts_of(
         key = target_of(CHECK, endpoint).key
         facts.learn_standings([Standing(key, health, "HTTP 503", 86400.0, ("HTTP 503",))], now=0.0)
     if observed:
+        observed.sysctls = observed.sysctls or sysctls_wanted(facts.config)
         facts.learn_observed(observed, 0.0)
     return facts
 
