@@ -1,52 +1,85 @@
-"""Virtual services as a service of the file names them: by addresses and ports, or by a mark."""
+# Virtual services as a service of the file names them: by addresses and ports, or by a mark.
+#
+# All services are read before any pool is: a real server at an address of any of them is refused,
+# wherever it stands.
+"""What finds each virtual service, and where the file says so."""
 
-from msgspec import UnsetType
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from director.config.faults import Findings, Key
+from director.config.matches import read_matches
 from director.config.readers import element, listed, no_address, pick
-from director.config.schema import ServiceTable
+from director.config.schema import FileTable, ServiceTable
 from director.config.shape import LEAVE_OUT, NOT_BUILT
 from director.model.address import Family, canonical, family_of, parse_endpoint
+from director.model.match import Match
 from director.model.service import Protocol, ServiceKey
 
-OUR_MARKS = 0x4000_0000  # the default of [kernel] mark_base
+OUR_MARKS = 0x4000_0000
 
 
-def read_virtuals(table: ServiceTable, key: Key, found: Findings) -> list[ServiceKey]:
-    """What finds each virtual service of `table` in the kernel; what is wrong is left out."""
-    if not isinstance(table.fwmark, UnsetType):
-        return _marked(table, table.fwmark, key, found)
-    written = table.virtual
-    where = (*key, "virtual")
-    if not listed(written) and not any(
-        found.within(*key, other) for other in ("virtual", "fwmark", "match")
-    ):
-        found.add(where, "virtual is missing", 'write virtual = "IP:PORT", or fwmark = …')
-    if not isinstance(table.family, UnsetType) and not found.within(*key, "fwmark"):
-        fault = "family means nothing without fwmark: an address has its own"
-        found.add((*key, "family"), fault, "leave it out")
-    read = [
-        _virtual(text, table, element(where, written, index), found)
-        for index, text in enumerate(listed(written))
-    ]
-    return [virtual for virtual in read if virtual is not None]
+class Written(msgspec.Struct, frozen=True):
+    """What one service names, without what is at fault, and the key of each in the file."""
+
+    virtuals: list[tuple[ServiceKey, Key]]
+    matches: list[tuple[Match, Key]]
 
 
-def _marked(table: ServiceTable, mark: int, key: Key, found: Findings) -> list[ServiceKey]:
-    """The kernel has no addresses and no protocol for these: the packets bring their own."""
-    for name in ("virtual", "protocol", "held"):
-        if not isinstance(getattr(table, name), UnsetType):
-            fault = f"{name} means nothing with fwmark: whoever marks the packets chooses them"
-            found.add((*key, name), fault, f"leave {name} out, or fwmark")
-    if mark >= OUR_MARKS:
-        fault = f"marks from {OUR_MARKS:#x} on are the director's own"
-        found.add((*key, "fwmark"), fault, f"write one of 1..{OUR_MARKS - 1}")
-    if isinstance(table.family, UnsetType):
-        if not found.within(*key, "family"):
-            fault = "family is missing: a mark has one service for each"
-            found.add((*key, "family"), fault, 'write family = "ipv4" or "ipv6"')
-        return []
-    return [ServiceKey(Family.IPV4 if table.family == "ipv4" else Family.IPV6, mark=mark)]
+class Virtuals:
+    """Those of all services, by name."""
+
+    def __init__(self, file: FileTable, found: Findings) -> None:
+        self._found = found
+        self._mark_base = pick(OUR_MARKS, file.kernel.mark_base)
+        self.of = {
+            name: self._read(table, ("services", name)) for name, table in file.services.items()
+        }
+
+    def _read(self, table: ServiceTable, key: Key) -> Written:
+        if not isinstance(table.fwmark, UnsetType):
+            return self._marked(table, table.fwmark, key)
+        found = self._found
+        if table.match is not UNSET:
+            mend = "write fwmark = … and family = …, or virtual"
+            found.add((*key, "match"), "match says what gets fwmark, and there is none", mend)
+        written = table.virtual
+        where = (*key, "virtual")
+        if not listed(written) and not any(
+            found.within(*key, other) for other in ("virtual", "fwmark", "match")
+        ):
+            found.add(where, "virtual is missing", 'write virtual = "IP:PORT", or fwmark = …')
+        if not isinstance(table.family, UnsetType) and not found.within(*key, "fwmark"):
+            fault = "family means nothing without fwmark: an address has its own"
+            found.add((*key, "family"), fault, "leave it out")
+        virtuals: list[tuple[ServiceKey, Key]] = []
+        for index, text in enumerate(listed(written)):
+            at = element(where, written, index)
+            virtual = _virtual(text, table, at, found)
+            if virtual is not None:
+                virtuals.append((virtual, at))
+        return Written(virtuals, [])
+
+    def _marked(self, table: ServiceTable, mark: int, key: Key) -> Written:
+        """The kernel has no addresses and no protocol for these: the packets bring their own."""
+        found = self._found
+        matched = not isinstance(table.match, UnsetType)
+        who = "match chooses" if matched else "whoever marks the packets chooses"
+        for name in ("virtual", "protocol", "held"):
+            if getattr(table, name) is not UNSET and not (matched and name == "held"):
+                fault = f"{name} means nothing with fwmark: {who} them"
+                found.add((*key, name), fault, f"leave {name} out, or fwmark")
+        if mark >= self._mark_base:
+            fault = f"marks from {self._mark_base:#x} on are the director's own"
+            found.add((*key, "fwmark"), fault, f"write one of 1..{self._mark_base - 1}")
+        if isinstance(table.family, UnsetType):
+            if not found.within(*key, "family"):
+                fault = "family is missing: a mark has one service for each"
+                found.add((*key, "family"), fault, 'write family = "ipv4" or "ipv6"')
+            return Written([], [])
+        family = Family.IPV4 if table.family == "ipv4" else Family.IPV6
+        matches = read_matches(table.match, family, mark, (*key, "match"), found)
+        return Written([(ServiceKey(family, mark=mark), (*key, "fwmark"))], matches)
 
 
 def _virtual(text: str, table: ServiceTable, key: Key, found: Findings) -> ServiceKey | None:

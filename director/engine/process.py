@@ -83,7 +83,7 @@ async def _main(
             nursery.start_soon(doors.serve, workers_door, workers.converse)
             nursery.start_soon(doors.serve, view_door, verbs.view)
             nursery.start_soon(doors.serve, control_door, verbs.control)
-            nursery.start_soon(_tell_ready, reconciler, workers)
+            nursery.start_soon(_tell_ready, reconciler, firewall, workers)
             nursery.start_soon(firewall.run)
             nursery.start_soon(workers.beat)
             nursery.start_soon(pulse.beat, pulse_of(config), workers.is_active)
@@ -120,8 +120,10 @@ def _remember_sysctls(
             log.warning("%s: cannot be written: %s", state_file, error.strerror)
 
 
-async def _tell_ready(reconciler: Reconciler, workers: Workers) -> None:
+async def _tell_ready(reconciler: Reconciler, firewall: Firewall, workers: Workers) -> None:
+    """A VIP before what marks its packets would answer RST to them."""
     await reconciler.table_ready.wait()
+    await firewall.looked.wait()
     workers.table_ready()
 
 

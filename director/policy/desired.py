@@ -185,7 +185,7 @@ def removed_after(service: Service, member: Member) -> float:
     cut it would cost more than it saves; one of UDP may send into the dark for ever, and its "flow"
     has nothing to lose. A tunnel's destination stays, for entries that the peer synced need it.
     """
-    datagrams = service.settings.one_packet or service.virtuals[0].protocol is Protocol.UDP
+    datagrams = service.settings.one_packet or service.protocol is Protocol.UDP
     tunnelled = member.forwarding is Forwarding.TUN
     if service.on_fail == "remove" or (service.on_fail == "auto" and datagrams and not tunnelled):
         return 0.0

@@ -98,7 +98,7 @@ def _service_state(
     return ServiceState(
         name=service.name,
         virtual=tuple(show_virtual(key) for key in service.virtuals),
-        protocol="any" if service.virtuals[0].mark else service.virtuals[0].protocol.name.lower(),
+        protocol=service.protocol.name.lower() if service.protocol else "any",
         scheduler=service.settings.scheduler,
         forwarding=" ".join(forwarding),
         quorum=QuorumState(wanted.met, up, service.quorum),

@@ -29,7 +29,6 @@ NOT_BUILT = [
     'kernel.foreign="remove"',
     "kernel.keep_networks",
     'kernel.min_resync="5s"',
-    "kernel.mark_base",
     'vrrp.*.mode="hook"',
     "vrrp.*.track",
     'vrrp.*.failback.when="synced"',
@@ -42,7 +41,6 @@ NOT_BUILT = [
     "nodes.*.vrrp.*.failback.deadline",
     "services.*.masquerade",
     "services.*.allow",
-    "services.*.match",
 ]
 OF_CHECKS = [
     "source",
