@@ -34,9 +34,16 @@ held = "elsewhere"
 checks = "none"
 match = [
   { address = "192.0.2.12", ports = ["21", "30000-31000"] },
-  { address = "192.0.2.12-192.0.2.14", protocol = "udp", ports = ["53"] },
+  { address = "192.0.2.12-192.0.2.13", protocol = "udp", ports = ["53"] },
 ]
 real_servers = ["198.51.100.21"]
+[services.far]
+fwmark = 21
+family = "ipv4"
+held = "elsewhere"
+checks = "none"
+match = { address = "192.0.2.14", protocol = "udp", ports = [53] }
+real_servers = ["192.0.2.21"]
 [services.six]
 fwmark = 20
 family = "ipv6"
@@ -50,17 +57,20 @@ SPEC = LabSpec(
     directors=(
         Member(name="lb1", addresses={"front": ("192.0.2.2/24", "192.0.2.12/24", "192.0.2.13/24")}),
     ),
-    field=(Member(name="client", addresses={"front": ("192.0.2.100/24",)}),),
+    field=(
+        Member(name="client", addresses={"front": ("192.0.2.100/24",)}),
+        Member(name="web1", addresses={"front": ("192.0.2.21/24",)}),
+    ),
 )
-# The real server, on a loopback address of the director itself: it says where it was asked.
+# A real server says where it was asked. One is at a loopback address of the director itself.
 SERVER = """
-import select, socket
-socks = []
+import select, socket, sys
+address, socks = sys.argv[1], []
 for port in (21, 30500, 31001):
-    one = socket.create_server(("198.51.100.21", port))
+    one = socket.create_server((address, port))
     socks.append(one)
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.bind(("198.51.100.21", 53))
+udp.bind((address, 53))
 print("ready", flush=True)
 while True:
     for one in select.select([*socks, udp], [], [])[0]:
@@ -111,7 +121,8 @@ def test_nft_takes_the_ruleset_and_shows_each_element() -> None:
     for element in (
         "192.0.2.12 . tcp . 21 : 0x00000014",
         "192.0.2.12 . tcp . 30000-31000 : 0x00000014",
-        "192.0.2.12-192.0.2.14 . udp . 53 : 0x00000014",
+        "192.0.2.12/31 . udp . 53 : 0x00000014",
+        "192.0.2.14 . udp . 53 : 0x00000015",
         "2001:db8:9::/64 . tcp . 80-90 : 0x00000014",
     ):
         assert shown.count(element) == 1
@@ -122,12 +133,17 @@ def lab() -> Iterator[Lab]:
     with run_folder(Path(".build", "drill")) as folder, Lab(SPEC, folder, engine="qemu") as lab:
         machine = lab.machines["lb1"]
         machine.run(["ip", "address", "add", "198.51.100.21/32", "dev", "lo"])
-        server = machine.start([sys.executable, "-c", SERVER], name="server")
-        eventually(lambda: "ready" in server.text, 30.0, "the real server")
+        serve(machine, "198.51.100.21")
+        serve(lab["web1"], "192.0.2.21")
         machine.write(CONFIG_PATH, CONFIG)
         machine.start([*DIRECTOR, "engine", "--node", "lb1"], name="engine")
         eventually(lambda: stands(machine), 60.0, "table and marks")
         yield lab
+
+
+def serve(place: Place, address: str) -> None:
+    server = place.start([sys.executable, "-c", SERVER, address], name="server")
+    eventually(lambda: "ready" in server.text, 30.0, "the real server")
 
 
 def stands(machine: Machine) -> bool:
