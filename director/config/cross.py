@@ -62,6 +62,8 @@ class Crossing:
         written = self.written.of[service.name]
         elsewhere = not isinstance(table.held, UnsetType)
         for virtual, where in written.virtuals:
+            if self.written.ours(virtual):
+                continue  # two of them overlap
             other = self.virtuals.setdefault(virtual, where)
             if other != where:
                 fault = f"{virtual} is a virtual service of {other[1]} already"
@@ -107,13 +109,15 @@ class Crossing:
             }
             served.update(places if member.role != "sorry" else ())
             if not places:
-                fault = f"{member.name} has no address of the family of {service.virtuals[0]}"
+                first = service.spell(service.virtuals[0])
+                fault = f"{member.name} has no address of the family of {first}"
                 mend = "give it one in [real_servers], or take it out of this pool"
                 self.found.add(where, fault, mend)
                 continue
             if self.synced and _mixed(service, member):
                 # NEW_DEST and NEW_DAEMON answer EINVAL, whichever comes second (ip_vs_ctl.c).
-                fault = f"{member.name} is of the other family than {service.virtuals[0]}, and the"
+                first = service.spell(service.virtuals[0])
+                fault = f"{member.name} is of the other family than {first}, and the"
                 fault += " kernel has that or [sync], not both"
                 mend = "give it an address of the family in [real_servers], or leave [sync] out"
                 self.found.add(where, fault, mend)
@@ -126,7 +130,7 @@ class Crossing:
                     self.found.add(where, fault, "remove one", also=other)
         for index, (virtual, where) in enumerate(self.written.of[service.name].virtuals):
             if index not in served:
-                fault = f"no real server has an address of the family of {virtual}"
+                fault = f"no real server has an address of the family of {service.spell(virtual)}"
                 mend = "give one in [real_servers], or take this virtual address out"
                 self.found.add(where, fault, mend)
 

@@ -75,12 +75,12 @@ class Traps:
         if silent and protocol is not Protocol.TCP and (protocol or service.matches):
             this = protocol.name if protocol else "several"
             fault = f"what is checked by default is TCP, and this is {this}"
-            self.found.add((*key, "match" if service.matches else "protocol"), fault, mend)
+            self.found.add((*key, "match" if _written(table, "match") else "protocol"), fault, mend)
         elif not all(service.port_of(one) for one in service.virtuals) and any(
             place.endpoint.port == 0 and any(check.port == 0 for check in member.checks)
             for place, member in places_of(service)
         ):
-            fault = f"{virtual} has no port that could be checked"
+            fault = f"{service.spell(virtual)} has no port that could be checked"
             where = next((one for one in ("check", "checks") if _written(table, one)), "check")
             if silent:
                 where = "fwmark" if _written(table, "fwmark") else "virtual"

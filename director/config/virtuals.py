@@ -8,15 +8,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from director.config.faults import Findings, Key
+from director.config.marks import marks_for
 from director.config.matches import read_matches
-from director.config.readers import element, listed, no_address, pick
+from director.config.ranges import SPELLING, is_range, parse_range
+from director.config.readers import HOST_NAME, element, listed, no_address, pick
 from director.config.schema import FileTable, ServiceTable
 from director.config.shape import LEAVE_OUT, NOT_BUILT
 from director.model.address import Family, canonical, family_of, parse_endpoint
-from director.model.match import Match
+from director.model.match import PORT_MAX, Match
 from director.model.service import Protocol, ServiceKey
 
 OUR_MARKS = 0x4000_0000
+COMBINATIONS_MAX = 64  # of an address and a port; above that a range is one service of a mark
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -35,6 +38,23 @@ class Virtuals:
         self.of = {
             name: self._read(table, ("services", name)) for name, table in file.services.items()
         }
+        self._mark_ranges()
+
+    def ours(self, virtual: ServiceKey) -> bool:
+        """Is its mark one that we took for a range?"""
+        return virtual.mark >= self._mark_base
+
+    def _mark_ranges(self) -> None:
+        """Give each range its mark, once all are known."""
+        ranges = [one for written in self.of.values() for one, _ in written.matches if not one.mark]
+        marks = marks_for(ranges, self._mark_base) if ranges else {}
+        for written in self.of.values():
+            for index, (one, where) in enumerate(written.matches):
+                if not one.mark:
+                    match = msgspec.structs.replace(one, mark=marks[one])
+                    written.matches[index] = (match, where)
+                    key = ServiceKey(match.family, mark=match.mark)
+                    written.virtuals.append((key, where))
 
     def _read(self, table: ServiceTable, key: Key) -> Written:
         if not isinstance(table.fwmark, UnsetType):
@@ -53,12 +73,20 @@ class Virtuals:
             fault = "family means nothing without fwmark: an address has its own"
             found.add((*key, "family"), fault, "leave it out")
         virtuals: list[tuple[ServiceKey, Key]] = []
+        matches: list[tuple[Match, Key]] = []
         for index, text in enumerate(listed(written)):
             at = element(where, written, index)
+            if is_range(text):
+                one = _range(text, table, at, found)
+                if one is not None and one.size > COMBINATIONS_MAX:
+                    matches.append((one, at))
+                elif one is not None:
+                    virtuals += [(key, at) for key in one.multiplied()]
+                continue
             virtual = _virtual(text, table, at, found)
             if virtual is not None:
                 virtuals.append((virtual, at))
-        return Written(virtuals, [])
+        return Written(virtuals, matches)
 
     def _marked(self, table: ServiceTable, mark: int, key: Key) -> Written:
         """The kernel has no addresses and no protocol for these: the packets bring their own."""
@@ -82,6 +110,21 @@ class Virtuals:
         return Written([(ServiceKey(family, mark=mark), (*key, "fwmark"))], matches)
 
 
+def _range(text: str, table: ServiceTable, key: Key, found: Findings) -> Match | None:
+    try:
+        first, last, low, high = parse_range(text)
+    except ValueError as error:
+        host = text.rpartition(":")[0]
+        mend = f"{no_address(host)[1]}; {SPELLING}" if HOST_NAME.fullmatch(host) else SPELLING
+        found.add(key, str(error), mend)
+        return None
+    if low == 0:
+        if _no_persistence(table, key, found):
+            return None
+        high = PORT_MAX
+    return Match(first, last, Protocol[pick("tcp", table.protocol).upper()], low, high)
+
+
 def _virtual(text: str, table: ServiceTable, key: Key, found: Findings) -> ServiceKey | None:
     if text.startswith("@"):
         mend = f"{LEAVE_OUT}; write the addresses"
@@ -96,14 +139,20 @@ def _virtual(text: str, table: ServiceTable, key: Key, found: Findings) -> Servi
             mend = f"{no_address(host)[1]}; {mend}"
         found.add(key, str(error), mend)
         return None
-    persistent = table.persistence or found.within(*key[:2], "persistence")
-    if endpoint.port == 0 and not persistent:
-        # The kernel takes it and then schedules nothing (ip_vs_core.c, ip_vs_schedule).
-        fault = "port 0 is every port, and the kernel balances that with persistence alone"
-        found.add(key, fault, 'write persistence = "5m", or the port')
+    if endpoint.port == 0 and _no_persistence(table, key, found):
         return None
     protocol = Protocol[pick("tcp", table.protocol).upper()]
     return ServiceKey(family_of(endpoint.address), protocol, endpoint.address, endpoint.port)
+
+
+def _no_persistence(table: ServiceTable, key: Key, found: Findings) -> bool:
+    """Every port needs it: the kernel takes it without, and then schedules nothing."""
+    if table.persistence or found.within(*key[:2], "persistence"):
+        return False
+    # ip_vs_core.c, ip_vs_schedule
+    fault = "port 0 is every port, and the kernel balances that with persistence alone"
+    found.add(key, fault, 'write persistence = "5m", or the port')
+    return True
 
 
 def _is_address(text: str) -> bool:

@@ -1,5 +1,6 @@
 """Packets that the director marks itself, so that one virtual service has all of them."""
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 import msgspec
@@ -29,9 +30,21 @@ class Match(msgspec.Struct, frozen=True, order=True):
 
     @property
     def size(self) -> int:
-        """How many pairs of an address and a port it has."""
+        """How many virtual services it would be without a mark: one for each address and port."""
         first, last = self.bounds
-        return (last - first + 1) * (self.high - self.low + 1)
+        return (last - first + 1) * len(self._ports)
+
+    @property
+    def _ports(self) -> range:
+        return range(1) if self.low == 0 else range(self.low, self.high + 1)
+
+    def multiplied(self) -> Iterator[ServiceKey]:
+        """Those virtual services. Every port of an address is one: its port 0."""
+        first, last = self.bounds
+        for number in range(last - first + 1):
+            address = str(ip_address(self.first) + number)
+            for port in self._ports:
+                yield ServiceKey(self.family, self.protocol, address, port)
 
     @property
     def bounds(self) -> tuple[int, int]:

@@ -62,12 +62,19 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def protocol(self) -> Protocol | None:
         """Of all its packets; None where they may be of several, or somebody else marks them."""
+        if not self.matches and len(self.virtuals) == 1 and not self.virtuals[0].mark:
+            return self.virtuals[0].protocol  # most are like this
         marked = {match.mark for match in self.matches}
         if any(key.mark and key.mark not in marked for key in self.virtuals):
             return None
         found = {match.protocol for match in self.matches}
         found |= {key.protocol for key in self.virtuals if not key.mark}
         return found.pop() if len(found) == 1 else None
+
+    def spell(self, virtual: ServiceKey) -> str:
+        """A virtual service as the file says it: a mark by what it is set on, where that is one."""
+        marked = [match for match in self.matches if match.mark == virtual.mark]
+        return str(marked[0]) if len(marked) == 1 else str(virtual)
 
     def port_of(self, virtual: ServiceKey) -> int:
         """The port of a virtual service; 0 where it has several, or every one."""

@@ -44,6 +44,11 @@ held = "elsewhere"
 checks = "none"
 match = { address = "192.0.2.14", protocol = "udp", ports = [53] }
 real_servers = ["192.0.2.21"]
+[services.wide]
+virtual = "192.0.2.12:40000-40100"
+held = "elsewhere"
+checks = "none"
+real_servers = ["198.51.100.21"]
 [services.six]
 fwmark = 20
 family = "ipv6"
@@ -66,7 +71,7 @@ SPEC = LabSpec(
 SERVER = """
 import select, socket, sys
 address, socks = sys.argv[1], []
-for port in (21, 30500, 31001):
+for port in (21, 30500, 31001, 40050):
     one = socket.create_server((address, port))
     socks.append(one)
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -99,6 +104,7 @@ ASKED = {
     "a port": (("tcp", "192.0.2.12", 21), "tcp 21"),
     "one of a range": (("tcp", "192.0.2.12", 30500), "tcp 30500"),
     "beyond the range": (("tcp", "192.0.2.12", 31001), "ConnectionRefusedError"),
+    "one of a wide range": (("tcp", "192.0.2.12", 40050), "tcp 40050"),
     "another protocol": (("udp", "192.0.2.13", 53), "udp 53"),
     "that protocol alone": (("tcp", "192.0.2.13", 21), "ConnectionRefusedError"),
 }
