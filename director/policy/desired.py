@@ -24,6 +24,7 @@ from director.policy.serving import (
     ramp_of,
     turn_of,
 )
+from director.policy.tunnels import needed_for
 from director.policy.verdict import Verdict
 from director.policy.weight import Override, Weight, weigh
 
@@ -91,8 +92,8 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
     next_at = min(instants, default=NEVER)
     for place, since in facts.leaving.items():
         if place.service in service.virtuals:
-            gone_at = since + service.drain
-            if (remains := _leaving(facts, place, gone_at, now)) is not None:
+            remains, gone_at = _leaving(facts, place, since, service.drain, now)
+            if remains is not None:
                 destinations[place] = remains
                 next_at = min(next_at, gone_at)
     table = {
@@ -203,15 +204,25 @@ def _destination(row: Row) -> Destination:
     )
 
 
-def _leaving(facts: Facts, place: Place, gone_at: float, now: float) -> Destination | None:
+def _leaving(
+    facts: Facts, place: Place, since: float, drain: float, now: float
+) -> tuple[Destination | None, float]:
     """A destination that the file does not name: quiesced until it is empty, then not wanted.
 
-    It stays in any case while a named one has no verdict: what serves now may be all there is.
+    It stays in any case while a named one has no verdict: what serves now may be all there is. And
+    the instant at which time alone would change this.
     """
     assert facts.observed is not None
-    there = facts.observed.table[place.service].destinations[place.endpoint]
+    service = facts.observed.table[place.service]
+    there = service.destinations[place.endpoint]
+    gone_at = since + drain
+    needed = needed_for(facts.observed, service, there.forwarding)
+    over = is_empty(facts, place) or now >= gone_at
+    if needed:
+        gone_at = since + needed
+        over = is_empty(facts, place) and now >= gone_at
     if not facts.is_decided():
-        return there
-    if there.quiesced and (is_empty(facts, place) or now >= gone_at):
-        return None
-    return msgspec.structs.replace(there, weight=0)
+        return there, gone_at
+    if there.quiesced and over:
+        return None, gone_at
+    return msgspec.structs.replace(there, weight=0), gone_at
