@@ -25,7 +25,7 @@ from director.config.schema import (
     SorryTable,
 )
 from director.config.servers import Servers
-from director.config.virtuals import read_virtuals
+from director.config.virtuals import Virtuals
 from director.model.check import Check, TcpCheck
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, Persistence, ServiceSettings, Tunnel
@@ -39,8 +39,16 @@ PERSISTENCE_LONGEST = 31 * 86400.0
 class Pools:
     """Reads services; holds what they share."""
 
-    def __init__(self, file: FileTable, checks: Checks, servers: Servers, found: Findings) -> None:
+    def __init__(
+        self,
+        file: FileTable,
+        virtuals: Virtuals,
+        checks: Checks,
+        servers: Servers,
+        found: Findings,
+    ) -> None:
         self.found = found
+        self.virtuals = virtuals
         self.checks = checks
         self.servers = servers
         self.defaults = file.defaults
@@ -54,7 +62,7 @@ class Pools:
     def read(self, name: str, table: ServiceTable) -> Service | None:
         """One service, or None when a fault left too little of it."""
         key: Key = ("services", name)
-        virtuals = read_virtuals(table, key, self.found)
+        written = self.virtuals.of[name]
         flags: list[Flag] = listed(table.scheduler_flags)
         settings = ServiceSettings(
             scheduler=pick("wlc", table.scheduler, self.defaults.scheduler),
@@ -67,14 +75,14 @@ class Pools:
         drain = self.drain
         if not isinstance(table.drain, UnsetType):
             drain = self._drain(table.drain, (*key, "drain"))
-        if not virtuals or not members:
+        if not written.virtuals or not members:
             return None
         netmask6 = 128
         if isinstance(table.persistence, PersistenceTable):
             netmask6 = table.persistence.netmask6
         return Service(
             name=name,
-            virtuals=tuple(virtuals),
+            virtuals=tuple(virtual for virtual, _ in written.virtuals),
             settings=settings,
             members=tuple(members),
             checks_need=table.checks_need,
@@ -87,6 +95,7 @@ class Pools:
             on_fail=pick("auto", table.on_fail, self.defaults.on_fail),
             cut_after=self._cut_after(table, key, self.cut_after),
             netmask6=netmask6,
+            matches=tuple(match for match, _ in written.matches),
         )
 
     def _drain(self, text: str, key: Key) -> float:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from director.config.checks import Checks
-from director.config.cross import Crossing, taken_addresses
+from director.config.cross import Crossing
 from director.config.faults import Findings, Key
 from director.config.hooks import read_hooks
 from director.config.keepalived import keepalived_text
@@ -24,8 +24,10 @@ from director.config.routers import Play, read_routers
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
 from director.config.shape import shape, show
+from director.config.taken import Taken
 from director.config.traps import Traps, check_sysctls
 from director.config.vips import Bare
+from director.config.virtuals import Virtuals
 from director.model.config import Config, SyncSettings
 from director.model.pool import Service
 from director.model.vip import Router
@@ -198,15 +200,17 @@ def _services(
     fixed: dict[str, str],
     found: Findings,
 ) -> list[Service]:
-    crossing = Crossing(file, routers, found)
+    virtuals = Virtuals(file, found)
+    crossing = Crossing(file, virtuals, routers, found)
     checks = Checks(file, found)
-    servers = Servers(file, taken_addresses(file, fixed), found)
-    pools = Pools(file, checks, servers, found)
+    servers = Servers(file, Taken(file, fixed, virtuals), found)
+    pools = Pools(file, virtuals, checks, servers, found)
     read = [pools.read(name, table) for name, table in file.services.items()]
     services = [service for service in read if service is not None]
     traps = Traps(file, syncs, found)
     for service in services:
         crossing.check(service)
         traps.check(service)
+    crossing.check_marks()
     check_sysctls(file, services, found, synced=bool(syncs))
     return services

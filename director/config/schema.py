@@ -31,6 +31,7 @@ Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 956
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
 Mark = Annotated[int, Meta(ge=1, le=4294967295)]
+MarkBase = Annotated[int, Meta(ge=2, le=0xFF00_0000)]  # 2**24 are ours from there on
 RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
 Share = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?%$", extra={"kind": "share"})]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
@@ -169,7 +170,7 @@ class KernelTable(Table, frozen=True):
     min_resync: Duration = "0s"
     timeouts: TimeoutsTable = TimeoutsTable()
     sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
-    mark_base: Later = None
+    mark_base: MarkBase | UnsetType = UNSET
 
 
 class PaceTable(Table, frozen=True):
@@ -246,6 +247,14 @@ class PersistenceTable(Table, frozen=True):
     engine: Literal["sip"] | UnsetType = UNSET
 
 
+class MatchTable(Table, frozen=True):
+    """Packets that get the service's `fwmark`; without `ports` those to every port."""
+
+    address: str
+    protocol: ProtocolWord = "tcp"
+    ports: Port | str | list[Port | str] | UnsetType = UNSET
+
+
 class RealServerTable(Table, frozen=True):
     """A real server in a service's pool, with what differs from the service."""
 
@@ -304,7 +313,7 @@ class ServiceTable(Table, frozen=True):
     allow: Later = None
     fwmark: Mark | UnsetType = UNSET
     family: Literal["ipv4", "ipv6"] | UnsetType = UNSET
-    match: Later = None
+    match: MatchTable | list[MatchTable] | UnsetType = UNSET
 
 
 class HookTable(Table, frozen=True):

@@ -57,7 +57,7 @@ async def load(script: str) -> str:
 
 
 class Firewall:
-    """`lacking` says what is not there, and what that costs."""
+    """`lacking`: what is not there, and what that costs. `looked` is set after the first look."""
 
     def __init__(
         self,
@@ -73,6 +73,8 @@ class Firewall:
         self._load = load_script
         self._tables: Comments | None = None
         self.lacking: tuple[Finding, ...] = ()
+        self.looked = trio.Event()
+        self._marked = tuple(one.name for one in config.services if one.matches)
 
     async def run(self) -> None:
         """Look as often as the table is read back, for ever."""
@@ -80,7 +82,8 @@ class Firewall:
             why = await self._look()
             if why and not self.lacking:
                 log.warning("nftables: %s", why)
-            self.lacking = (_finding(why),) if why else ()
+            self.lacking = self._findings(why) if why else ()
+            self.looked.set()
             await trio.sleep(TRY_AGAIN_AFTER if why else self._every)
 
     async def _look(self) -> str:
@@ -102,16 +105,24 @@ class Firewall:
             log.info("nftables: table %s %s: %s", word, TABLE, wanted or "removed")
         return ""
 
+    def _findings(self, why: str) -> tuple[Finding, ...]:
+        chance = Finding(
+            "notice",
+            "nftables",
+            f"no second chance for half-open handshakes at a hand-over: {why}",
+            "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
+        )
+        if not self._marked:
+            return (chance,)
+        marks = Finding(
+            "alarm",
+            "nftables",
+            f"nothing marks the packets of {', '.join(self._marked)}, which get none: {why}",
+            "install nftables and load nf_tables; the next look tries again",
+        )
+        return (marks, chance)
+
 
 def _words(error: Exception) -> str:
     code = getattr(error, "errno", None)
     return os.strerror(code) if code else str(error)
-
-
-def _finding(why: str) -> Finding:
-    return Finding(
-        "notice",
-        "nftables",
-        f"no second chance for half-open handshakes at a hand-over: {why}",
-        "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
-    )

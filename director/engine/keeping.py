@@ -24,11 +24,13 @@ class Keeper:
         self._ownership = ownership
         self._memory = remembered
         self._file = file
+        self._count = -1  # of what was ours the last time: it only ever shrinks
         self._owed = True  # it is not known to be on the disk
 
-    def note(self, observed: Observed, owned_anew: bool) -> None:
+    def note(self, observed: Observed) -> None:
         """What stands now. A full disk costs a warning; the next reading tries again."""
-        if owned_anew:
+        if self._ownership.count != self._count:
+            self._count = self._ownership.count
             owned = [str(key) for key in self._ownership.owned]
             self._owed |= owned != self._memory.services
             self._memory.services = owned

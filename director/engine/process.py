@@ -109,7 +109,7 @@ class Engine:
                 nursery.start_soon(doors.serve, workers_door, workers.converse)
                 nursery.start_soon(doors.serve, view_door, self._verbs.view)
                 nursery.start_soon(doors.serve, control_door, self._verbs.control)
-                nursery.start_soon(_tell_ready, self._reconciler, workers)
+                nursery.start_soon(_tell_ready, self._reconciler, self._firewall, workers)
                 nursery.start_soon(self._firewall.run)
                 nursery.start_soon(workers.beat)
                 nursery.start_soon(pulse.beat, pulse_of(self._config), workers.is_active)
@@ -141,8 +141,10 @@ def _keep_journal(
     return journal
 
 
-async def _tell_ready(reconciler: Reconciler, workers: Workers) -> None:
+async def _tell_ready(reconciler: Reconciler, firewall: Firewall, workers: Workers) -> None:
+    """A VIP before what marks its packets would answer RST to them."""
     await reconciler.table_ready.wait()
+    await firewall.looked.wait()
     workers.table_ready()
 
 

@@ -16,7 +16,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 
 import trio
@@ -83,11 +83,9 @@ class Reconciler:
         hands: Hands,
         news: News,
         ownership: Ownership | None = None,
-        remember: Callable[[Observed, bool], None] = lambda *_: None,
+        remember: Callable[[Observed], None] = lambda _: None,
     ) -> None:
-        """`remember` is told what stands, before anything of it is changed, and whether other
-        services are ours than before.
-        """
+        """`remember` is told what stands, before anything of it is changed."""
         self.facts = facts
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
@@ -176,8 +174,8 @@ class Reconciler:
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
-        owned_anew = self.ownership.learn(observed, began) or first
-        self._remember(observed, owned_anew)
+        self.ownership.learn(observed, began)
+        self._remember(observed)
         await self._compare(observed, began)
         while await self._one_lot():
             pass

@@ -24,6 +24,7 @@ from director.policy.serving import (
     ramp_of,
     turn_of,
 )
+from director.policy.tunnels import needed_for
 from director.policy.verdict import Verdict
 from director.policy.weight import Override, Weight, weigh
 
@@ -100,10 +101,10 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
     decided = all(row.verdict.health != "unknown" for row in rows)
     for virtual in service.virtuals:
         for endpoint, since in facts.leaving.get(virtual, {}).items():
-            gone_at = since + service.drain
-            remains = _leaving(
-                facts, Place(virtual, endpoint), overdue=now >= gone_at, decided=decided
-            )
+            place = Place(virtual, endpoint)
+            remains, gone_at = _leaving(facts, place, since, service.drain, now)
+            if not decided:  # what serves now may be all there is
+                remains = _standing(facts, place)
             if remains is not None:
                 wanted[virtual][endpoint] = remains
                 instants.append(gone_at)
@@ -184,7 +185,7 @@ def removed_after(service: Service, member: Member) -> float:
     cut it would cost more than it saves; one of UDP may send into the dark for ever, and its "flow"
     has nothing to lose. A tunnel's destination stays, for entries that the peer synced need it.
     """
-    datagrams = service.settings.one_packet or service.virtuals[0].protocol is Protocol.UDP
+    datagrams = service.settings.one_packet or service.protocol is Protocol.UDP
     tunnelled = member.forwarding is Forwarding.TUN
     if service.on_fail == "remove" or (service.on_fail == "auto" and datagrams and not tunnelled):
         return 0.0
@@ -202,17 +203,29 @@ def _destination(row: Row) -> Destination:
     )
 
 
-def _leaving(facts: Facts, place: Place, *, overdue: bool, decided: bool) -> Destination | None:
-    """A destination that the file does not name: quiesced until it is empty, then not wanted.
-
-    It stays in any case while a named one of its service has no verdict: what serves now may be all
-    there is. None also when it is gone already.
-    """
+def _standing(facts: Facts, place: Place) -> Destination | None:
+    """What the kernel has there."""
     assert facts.observed is not None
     service = facts.observed.table.get(place.service)
-    there = service.destinations.get(place.endpoint) if service else None
-    if there is None or not decided:
-        return there
-    if there.quiesced and (is_empty(facts, place) or overdue):
-        return None
-    return msgspec.structs.replace(there, weight=0)
+    return service.destinations.get(place.endpoint) if service else None
+
+
+def _leaving(
+    facts: Facts, place: Place, since: float, drain: float, now: float
+) -> tuple[Destination | None, float]:
+    """A destination that the file does not name: quiesced until it is empty, then not wanted.
+
+    And the instant at which time alone would change this. None also when it is gone already.
+    """
+    there = _standing(facts, place)
+    if there is None:
+        return None, NEVER
+    assert facts.observed is not None
+    gone_at = since + drain
+    over = is_empty(facts, place) or now >= gone_at
+    if needed := needed_for(facts.observed, facts.observed.table[place.service], there.forwarding):
+        gone_at = since + needed
+        over = is_empty(facts, place) and now >= gone_at
+    if there.quiesced and over:
+        return None, gone_at
+    return msgspec.structs.replace(there, weight=0), gone_at

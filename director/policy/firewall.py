@@ -23,6 +23,7 @@ from director.model.address import Family
 from director.model.config import Config
 from director.model.service import Protocol
 from director.model.vip import Router
+from director.policy.marking import marking
 
 TABLE = "director"
 FAMILIES = {Family.IPV4: "ip", Family.IPV6: "ip6"}
@@ -36,6 +37,18 @@ def chance_map(router: Router) -> str:
 
 def ruleset(config: Config, family: Family) -> str:
     """The script that replaces our table of one family; empty when there is nothing to say."""
+    body = [*_second_chance(config, family), *marking(config, family)]
+    if not body:
+        return ""
+    word = FAMILIES[family]
+    text = "\n".join(body)
+    return (
+        f"add table {word} {TABLE}\ndelete table {word} {TABLE}\n"
+        f'table {word} {TABLE} {{\n  comment "{digest(text)}"\n{text}\n}}\n'
+    )
+
+
+def _second_chance(config: Config, family: Family) -> list[str]:
     routers = [router for router in config.routers if chances(router, family)]
     services = sorted(
         {
@@ -46,14 +59,14 @@ def ruleset(config: Config, family: Family) -> str:
         }
     )
     if not routers or not services:
-        return ""
+        return []
     word = FAMILIES[family]
     kind = f"{'ipv4' if family is Family.IPV4 else 'ipv6'}_addr"
     elements = ", ".join(f"{address} . {port}" for address, port in services)
     maps = [
         f"  map {chance_map(one)} {{ type {kind} : {kind}; flags timeout; }}" for one in routers
     ]
-    body = [
+    return [
         *maps,
         f"  set services {{ type {kind} . inet_service; elements = {{ {elements} }}; }}",
         "  chain unknown {",
@@ -61,11 +74,6 @@ def ruleset(config: Config, family: Family) -> str:
         *(f"    {_chance(one, word)}" for one in routers),
         "  }",
     ]
-    text = "\n".join(body)
-    return (
-        f"add table {word} {TABLE}\ndelete table {word} {TABLE}\n"
-        f'table {word} {TABLE} {{\n  comment "{digest(text)}"\n{text}\n}}\n'
-    )
 
 
 def digest(text: str) -> str:

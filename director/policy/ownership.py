@@ -42,16 +42,19 @@ class Ownership:
         self._kept = [ip_network(one) for one in config.kernel.keep_networks]
         self.leaving: dict[ServiceKey, float] = {}
 
-    def learn(self, observed: Observed, now: float) -> bool:
-        """What stands, and what of it goes; is `owned` another than before?"""
-        before = len(self._owned)
+    def learn(self, observed: Observed, now: float) -> None:
+        """What stands, and what of it goes."""
         self._owned &= self._named | observed.table.keys()
         self.leaving = {
             key: self.leaving.get(key, now)
             for key in observed.table.keys() - self._named
             if self._goes(key)
         }
-        return len(self._owned) != before
+
+    @property
+    def count(self) -> int:
+        """How many virtual services are ours; of one file it only ever shrinks."""
+        return len(self._owned)
 
     @property
     def owned(self) -> list[ServiceKey]:

@@ -94,9 +94,11 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
     )
 
 
-def show_virtual(key: ServiceKey) -> str:
+def show_virtual(service: Service, key: ServiceKey) -> str:
     """A virtual service as the file spells it."""
-    return str(key).replace("/", " ") if key.mark else str(Endpoint(key.address, key.port))
+    if not key.mark:
+        return str(Endpoint(key.address, key.port))
+    return service.spell(key).replace("fwmark/", "fwmark ")
 
 
 def _service_state(
@@ -107,13 +109,13 @@ def _service_state(
     forwarding = sorted({member.forwarding.value for member in service.pool})
     return ServiceState(
         name=service.name,
-        virtual=tuple(show_virtual(key) for key in service.virtuals),
-        protocol="any" if service.virtuals[0].mark else service.virtuals[0].protocol.name.lower(),
+        virtual=tuple(show_virtual(service, key) for key in service.virtuals),
+        protocol=service.protocol.name.lower() if service.protocol else "any",
         scheduler=service.settings.scheduler,
         forwarding=" ".join(forwarding),
         quorum=QuorumState(wanted.met, up, service.quorum),
         serving=wanted.serving or ("real" if any(row.weight.value for row in rows) else "none"),
-        destinations=tuple(_destination_state(row, observed) for row in rows),
+        destinations=tuple(_destination_state(service, row, observed) for row in rows),
     )
 
 
@@ -123,14 +125,14 @@ def _up(rows: tuple[Row, ...], virtual: ServiceKey) -> int:
     return len({row.member.name for row in ours if row.verdict.health == "up"})
 
 
-def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
+def _destination_state(service: Service, row: Row, observed: Observed | None) -> DestinationState:
     there = observed.table.get(row.place.service) if observed else None
     destination = there.destinations.get(row.place.endpoint) if there else None
     counters = observed.counters.get(row.place) if observed else None
     counted = counters or Counters()
     return DestinationState(
         real_server=row.member.name,
-        virtual=show_virtual(row.place.service),
+        virtual=show_virtual(service, row.place.service),
         address=str(row.place.endpoint),
         weight=WeightState(
             configured=row.member.weight,

@@ -25,7 +25,6 @@ NOT_BUILT = [
     "link",
     "nodes.*.link",
     "nodes.*.api",
-    "kernel.mark_base",
     'vrrp.*.mode="hook"',
     "vrrp.*.track",
     'vrrp.*.failback.when="synced"',
@@ -38,7 +37,6 @@ NOT_BUILT = [
     "nodes.*.vrrp.*.failback.deadline",
     "services.*.masquerade",
     "services.*.allow",
-    "services.*.match",
 ]
 OF_CHECKS = [
     "source",

@@ -181,9 +181,10 @@ def test_what_is_ours_is_what_stands_or_is_named() -> None:
     """The next engine is told of what still drains, and not of what is gone."""
     ownership = Ownership(config_of(WEB), [OLD, MARK])
 
-    assert ownership.learn(observed(OLD, POD), 0.0)
-    assert ownership.owned == sorted([WEB, OLD])
-    assert not ownership.learn(observed(OLD, WEB), 5.0)
+    ownership.learn(observed(OLD, POD), 0.0)
+    assert (ownership.count, ownership.owned) == (2, sorted([WEB, OLD]))
+    ownership.learn(observed(OLD, WEB), 5.0)
+    assert ownership.count == 2
     assert ownership.leaving == {OLD: 0.0}
 
 

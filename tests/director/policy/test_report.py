@@ -12,12 +12,14 @@ import pytest
 from director.model.address import Endpoint, Family
 from director.model.check import Health, Standing, TcpCheck
 from director.model.config import Config, SyncSettings
+from director.model.match import Match
 from director.model.ops import Observed, Refused, SetDestination
 from director.model.pool import Member, Place, Service
 from director.model.service import (
     Counters,
     Destination,
     Forwarding,
+    Protocol,
     ServiceKey,
     ServiceSettings,
     VirtualService,
@@ -209,8 +211,13 @@ def test_instants(wall: float, text: str) -> None:
 
 
 def test_a_mark_is_shown_as_the_file_spells_it() -> None:
-    """And an address with its port."""
-    assert (show_virtual(MARK), show_virtual(WEB)) == ("fwmark 20", "192.0.2.10:80")
+    """And an address with its port, and a wide range as the range."""
+    web = Service(name="web", virtuals=(WEB, MARK), settings=ServiceSettings(), members=())
+    match = Match("192.0.2.10", "192.0.2.10", Protocol.TCP, 80, 180, MARK.mark)
+    ranged = msgspec.structs.replace(web, matches=(match,))
+
+    assert (show_virtual(web, MARK), show_virtual(web, WEB)) == ("fwmark 20", "192.0.2.10:80")
+    assert show_virtual(ranged, MARK) == "192.0.2.10:80-180"
 
 
 # Keys that the contract promises and that are not built yet; adding one means taking it out here.
