@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from director import paths
-from director.engine import doors, memory, pulse
+from director.engine import canary, doors, memory, pulse
 from director.engine.firewall import Firewall
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
@@ -56,14 +56,14 @@ async def _main(
     systemd = Systemd()
     remembered = _recall(state_file)
     hands = _make_hands()
-    facts = Facts(config)
-    facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
+    facts = _recalled(config, remembered)
     _remember_sysctls(hands, config, remembered, state_file)
     news = News()
+    workers = Workers(facts, news, _leave_snapshot(config, runtime))
     ownership = Ownership(config, memory.to_owned(remembered))
     remember = partial(_remember_owned, ownership, remembered, state_file)
-    reconciler = Reconciler(facts, hands, news, ownership, remember)
-    workers = Workers(facts, news, _leave_snapshot(config, runtime))
+    lost = workers.save_connections
+    reconciler = Reconciler(facts, hands, news, ownership=ownership, remember=remember, lost=lost)
     firewall = _make_firewall(config)
     verbs = Verbs(
         facts=facts,
@@ -77,6 +77,7 @@ async def _main(
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             await nursery.start(reconciler.run)
+            nursery.start_soon(canary.watch, reconciler, hands)
             nursery.start_soon(doors.serve, workers_door, workers.converse)
             nursery.start_soon(doors.serve, view_door, verbs.view)
             nursery.start_soon(doors.serve, control_door, verbs.control)
@@ -98,6 +99,12 @@ def _recall(state_file: Path) -> memory.Memory:
     if trouble:
         log.warning("%s", trouble)
     return remembered
+
+
+def _recalled(config: Config, remembered: memory.Memory) -> Facts:
+    facts = Facts(config)
+    facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
+    return facts
 
 
 def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:

@@ -15,7 +15,7 @@
 """Reconcile: derive, diff, apply."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
@@ -25,10 +25,11 @@ from director.kernel.hands import Hands
 from director.kernel.netlink import Garbled, Torn
 from director.model.ops import Observed, Op, Refused, TableOp, show
 from director.model.pool import Service
-from director.model.service import Destination, Table
+from director.model.service import Destination, ServiceKey, Table
 from director.policy.agenda import Agenda
 from director.policy.book import carry, enter, look
 from director.policy.desired import NEVER, DesiredService, derive
+from director.policy.drift import kind_of, only_peer_has_them
 from director.policy.facts import Facts, Touched
 from director.policy.ownership import Ownership
 from director.policy.plan import diff
@@ -79,17 +80,20 @@ class Reconciler:
         facts: Facts,
         hands: Hands,
         news: News,
+        *,
         ownership: Ownership | None = None,
         remember: Callable[[], None] = lambda: None,  # what is owned, before it is programmed
+        lost: Callable[[], None] = lambda: None,  # all our services were, and are about to be made
     ) -> None:
         self.facts = facts
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
         self.unreadable = ""
-        self.repaired = 0
+        self.repairs: Counter[str] = Counter()
         self.table_ready = trio.Event()
         self.ownership = ownership or Ownership(facts.config)
         self._remember = remember
+        self._lost = lost
         self._hands = hands
         self._news = news
         self._agenda = Agenda()
@@ -102,6 +106,7 @@ class Reconciler:
         # Of a reading that is under way, or being worked off:
         self._journal: list[TableOp] = []
         self._before: Observed | None = None  # what we believed
+        self._reading = False
         self._said: tuple[Refused, ...] = ()  # refused before it, and logged then
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -117,6 +122,18 @@ class Reconciler:
             await trio.sleep_until(min(free_at, self._resync_at))
             await self.round()
 
+    @property
+    def repaired(self) -> int:
+        """How many differences that somebody else made were put right."""
+        return self.repairs.total()
+
+    def suspect(self, keys: Iterable[ServiceKey]) -> None:
+        """These are gone: everything is read now. A reading that is under way will find it out."""
+        if not self._reading:
+            log.warning("%s: gone; the table is read", ", ".join(map(str, keys)))
+            self._resync_at = trio.current_time()
+            self._news.wake()
+
     async def round(self) -> None:
         """One round: what is touched or due is derived, and the difference applied."""
         now = trio.current_time()
@@ -126,7 +143,9 @@ class Reconciler:
                 if trio.current_time() >= self._resync_at:
                     break  # a flood of news must not keep us from reading
         if now >= self._resync_at:
+            self._reading = True
             await self._resync()
+            self._reading = False
         if self._done > SHOWN_MAX:
             log.info("and %d operations more", self._done - SHOWN_MAX)
         overdue = trio.current_time() >= self._ready_by
@@ -171,6 +190,10 @@ class Reconciler:
         self._said, self.refused = self.refused, ()
         if self.ownership.learn(observed, began) or first:
             self._remember()
+        if self._before is not None and self._is_lost(self._before, observed):
+            log.warning("the table is lost: none of our services stands")
+            if only_peer_has_them(config):
+                self._lost()
         await self._compare(observed, began)
         while await self._one_lot():
             pass
@@ -178,6 +201,12 @@ class Reconciler:
         if self.table_ready.is_set():
             await self._apply(self.ownership.farewell(self.facts, began))
         self._before, self._said = None, ()
+
+    def _is_lost(self, believed: Observed, observed: Observed) -> bool:
+        ours = [key for one in self.facts.services.values() for key in one.virtuals]
+        return any(key in believed.table for key in ours) and not any(
+            key in observed.table for key in ours
+        )
 
     async def _read(self) -> Observed | None:
         """The whole kernel, with the news attended to in between; None when it cannot be read."""
@@ -270,12 +299,15 @@ class Reconciler:
     def _enter(self, op: Op, book: Observed) -> None:
         """It was taken: into the book with it, and into the log."""
         before, found = self._before, look(book, op)
-        repairs = before is not None and look(before, op) != found
-        self.repaired += repairs
+        repairs = ""
+        if before is not None and (believed := look(before, op)) != found:
+            kind = kind_of(op, believed, found)
+            self.repairs[kind] += 1
+            repairs = f"repaired, {kind}: "
         self._done += 1
         if self._done <= SHOWN_MAX:
             there = found if isinstance(found, Destination) else None
-            log.info("%s%s", "repaired: " if repairs else "", show(op, there))
+            log.info("%s%s", repairs, show(op, there))
         enter(book, op)
         if isinstance(op, TableOp):
             self._journal.append(op)

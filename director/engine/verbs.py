@@ -69,7 +69,7 @@ class Verbs:
             roles=self._workers.roles,
             processes=self._workers.states(),
             refused=self._reconciler.refused,
-            repaired=self._reconciler.repaired,
+            repairs=dict(self._reconciler.repairs),
             leaving=tuple(self._reconciler.ownership.leaving),
             lacking=(
                 *(_not_connected(role) for role in self._workers.missing()),

@@ -34,6 +34,7 @@ from director.wire.messages import (
     Transition,
 )
 
+SAVED_NOT_BEFORE = 600.0  # seconds
 SILENT_MAX = 10.0  # seconds: everybody beats once a second
 
 log = logging.getLogger("director.engine")
@@ -73,6 +74,7 @@ class Workers:
         self._connected: list[Worker] = []
         self._epoch = 0
         self._ready = False
+        self._save_again_at = 0.0
         self.roles: tuple[Role, ...] = ()
 
     async def converse(self, stream: trio.SocketStream) -> None:
@@ -118,6 +120,19 @@ class Workers:
     def hand_over(self, router: str) -> bool:
         """Ask vrrp to let the peer take a router (all: ""); False when no vrrp is connected."""
         return self._tell_vrrp(HandOver(router))
+
+    def save_connections(self) -> None:
+        """Our table was lost, and with it every connection: the peer has those that were synced.
+
+        A peer that is not there costs nothing, for the VIPs stay until somebody takes them. Once
+        in SAVED_NOT_BEFORE, so that two nodes that both lose their tables do not pass VIPs to and
+        fro.
+        """
+        now = trio.current_time()
+        if self.is_active() and now >= self._save_again_at:
+            self._save_again_at = now + SAVED_NOT_BEFORE
+            log.warning("handing over: the peer has the connections that were synced")
+            self.hand_over("")
 
     def is_active(self) -> bool:
         """Is this node active in a virtual router?"""

@@ -45,6 +45,7 @@ from director.kernel.netlink import (
     Answer,
     Garbled,
     Socket,
+    Torn,
     attributes,
     nest,
     number,
@@ -54,7 +55,7 @@ from director.kernel.netlink import (
 )
 from director.model.ops import Op, Refused, SetService, SetTimeouts, TableOp
 from director.model.pool import Place
-from director.model.service import Counters, Table, VirtualService
+from director.model.service import Counters, ServiceKey, Table, VirtualService
 
 T = TypeVar("T")
 
@@ -123,6 +124,17 @@ class Ipvs:
                 counters[Place(key, endpoint)] = counted
             table[key] = there
         return table, counters
+
+    def stands(self, key: ServiceKey) -> bool:
+        """Is there this virtual service? One message. What cannot be told is not denied."""
+        request = nest(SERVICE, encode_key(key))
+        try:
+            self.collect(GET_SERVICE, request, self._decoder.service)
+        except OSError as error:
+            return error.errno != errno.ESRCH
+        except (Torn, Garbled):
+            return True
+        return True
 
     def apply(self, ops: Sequence[TableOp]) -> list[Refused]:
         """Carry out any number of operations, in order; what was refused."""

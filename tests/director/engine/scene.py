@@ -141,7 +141,9 @@ class Scene:
         self.facts = Facts(config)
         self.news = News()
         hands: Hands = self.kernel
-        self.reconciler = Reconciler(self.facts, hands, self.news, Ownership(config, owned))
+        self.reconciler = Reconciler(
+            self.facts, hands, self.news, ownership=Ownership(config, owned)
+        )
 
     def learn(self, *standings: Standing) -> None:
         self.news.tell(self.facts.learn_standings(standings, trio.current_time()))
