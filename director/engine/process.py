@@ -15,7 +15,8 @@ import trio
 from director import paths
 from director.engine import canary, doors, memory, pulse
 from director.engine.firewall import Firewall
-from director.engine.reconcile import News, Reconciler
+from director.engine.news import News
+from director.engine.reconcile import Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
 from director.errors import NoRight

@@ -21,18 +21,21 @@ from time import perf_counter
 
 import trio
 
+from director.engine.news import News
 from director.kernel.hands import Hands
 from director.kernel.netlink import Garbled, Torn
-from director.model.ops import Observed, Op, Refused, TableOp, show
+from director.model.ops import AddDestination, AddService, Observed, Op, Refused, TableOp, show
 from director.model.pool import Service
 from director.model.service import Destination, ServiceKey, Table
+from director.model.state import Finding
 from director.policy.agenda import Agenda
 from director.policy.book import carry, enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.drift import kind_of, only_peer_has_them
-from director.policy.facts import Facts, Touched
+from director.policy.facts import Facts
 from director.policy.ownership import Ownership
 from director.policy.plan import diff
+from director.policy.rivals import Rivals, thing_of
 from director.policy.serving import PATIENCE
 from director.policy.upkeep import sysctls_wanted, upkeep
 
@@ -42,34 +45,6 @@ SLICE = 0.002  # seconds of reading or comparing without one
 SHOWN_MAX = 40  # operations of one round that are logged one by one
 
 log = logging.getLogger("director.engine")
-
-
-class News:
-    """Which services something happened to, and a way to wait for it."""
-
-    def __init__(self) -> None:
-        self._touched: Touched = set()
-        self._event = trio.Event()
-
-    def tell(self, touched: Touched) -> None:
-        """Something happened to these services."""
-        if touched:
-            self._touched |= touched
-            self._event.set()
-
-    def wake(self) -> None:
-        """There is something to do, though it is about no service."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Until there is news."""
-        await self._event.wait()
-
-    def take(self) -> Touched:
-        """All news so far; what comes later is the next round's."""
-        touched, self._touched = self._touched, set()
-        self._event = trio.Event()
-        return touched
 
 
 class Reconciler:
@@ -106,6 +81,8 @@ class Reconciler:
         # Of a reading that is under way, or being worked off:
         self._journal: list[TableOp] = []
         self._before: Observed | None = None  # what we believed
+        self._restored: set[ServiceKey] = set()  # services that were lost, with all their own
+        self._rivals = Rivals()
         self._reading = False
         self._said: tuple[Refused, ...] = ()  # refused before it, and logged then
 
@@ -126,6 +103,16 @@ class Reconciler:
     def repaired(self) -> int:
         """How many differences that somebody else made were put right."""
         return self.repairs.total()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not well with the kernel, but for refusals."""
+        unread = Finding(
+            "alarm",
+            "kernel",
+            f"the table cannot be read: {self.unreadable}",
+            "nothing: what is known is kept, and it is tried again; see dmesg if it stays",
+        )
+        return (*((unread,) if self.unreadable else ()), *self._rivals.findings())
 
     def suspect(self, keys: Iterable[ServiceKey]) -> None:
         """These are gone: everything is read now. A reading that is under way will find it out."""
@@ -188,6 +175,8 @@ class Reconciler:
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
+        self._restored.clear()
+        self._rivals.forget(began)
         if self.ownership.learn(observed, began) or first:
             self._remember()
         if self._before is not None and self._is_lost(self._before, observed):
@@ -278,6 +267,9 @@ class Reconciler:
 
     async def _apply(self, ops: tuple[Op, ...]) -> None:
         assert self.facts.observed is not None
+        if self._before is not None:  # what is contested waits; our own news do not
+            now = trio.current_time()
+            ops = tuple(op for op in ops if not self._rivals.is_held(op, now))
         refused: list[Refused] = []
         for batch in self._hands.apply_batches(ops):
             refused += batch
@@ -296,14 +288,28 @@ class Reconciler:
         if ops:
             self._free_at = trio.current_time() + self.facts.config.kernel.min_resync
 
+    def _suspect_rival(self, op: Op, *, repaired: bool) -> None:
+        if isinstance(op, AddService):
+            self._restored.add(op.key)
+        elif isinstance(op, AddDestination) and op.key in self._restored:
+            return  # it went with its service
+        thing = thing_of(op)
+        if not repaired and not self._rivals.is_contested(thing):
+            return
+        if self._rivals.learn(thing, trio.current_time()):
+            log.warning("%s: somebody else keeps changing it; it is left alone for a while", thing)
+
     def _enter(self, op: Op, book: Observed) -> None:
         """It was taken: into the book with it, and into the log."""
         before, found = self._before, look(book, op)
         repairs = ""
-        if before is not None and (believed := look(before, op)) != found:
-            kind = kind_of(op, believed, found)
-            self.repairs[kind] += 1
-            repairs = f"repaired, {kind}: "
+        if before is not None:
+            kind, believed = "", look(before, op)
+            if believed != found:
+                kind = kind_of(op, believed, found)
+                self.repairs[kind] += 1
+                repairs = f"repaired, {kind}: "
+            self._suspect_rival(op, repaired=bool(kind))
         self._done += 1
         if self._done <= SHOWN_MAX:
             there = found if isinstance(found, Destination) else None

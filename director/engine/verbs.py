@@ -10,8 +10,9 @@ import trio
 
 from director.engine import memory
 from director.engine.firewall import Firewall
+from director.engine.news import News
 from director.engine.operator import Operator, refusal
-from director.engine.reconcile import News, Reconciler
+from director.engine.reconcile import Reconciler
 from director.engine.workers import Workers
 from director.errors import DirectorError, Exit, Fault
 from director.link import Link
@@ -74,6 +75,7 @@ class Verbs:
             lacking=(
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,
+                *self._reconciler.findings(),
             ),
         )
         return report(self._facts, self._reconciler.desired, around)

@@ -12,7 +12,7 @@ from math import inf
 
 import trio
 
-from director.engine.reconcile import News
+from director.engine.news import News
 from director.link import Link
 from director.model.check import Standing
 from director.model.state import ProcessState

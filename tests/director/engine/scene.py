@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import trio
 
 from director.engine.firewall import Firewall
-from director.engine.reconcile import News, Reconciler
+from director.engine.news import News
+from director.engine.reconcile import Reconciler
 from director.kernel.hands import Hands
 from director.model.address import Endpoint, Family
 from director.model.check import Health, Standing, TcpCheck

@@ -12,7 +12,8 @@ from director.model.config import Config
 from director.model.ops import SetSysctl, StartSync
 from director.model.service import Destination, ServiceSettings, VirtualService
 from director.policy.drift import SWEEP
-from tests.director.engine.scene import ONE, Scene, config_of, virtual
+from director.policy.rivals import TIMES
+from tests.director.engine.scene import ONE, Scene, config_of, standing, virtual
 
 pytestmark = pytest.mark.trio
 RESYNC = 60.0
@@ -138,3 +139,48 @@ async def test_every_kind_of_drift_has_its_name(
     )
     assert "repaired, sync daemon lost: sync backup start on lo" in caplog.text
     assert any(isinstance(op, StartSync) for op in kernel.applied)
+
+
+async def test_a_rival_ends_in_an_alarm_and_a_pause(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """
+    Who clears one service again and again is not fought: repaired five times, then once a pause;
+    news of ours are applied all the same, and once he stops the alarm goes and all is repaired.
+    """
+    scene, _ = await watched(nursery, config_of(2, resync=2.0))
+    with trio.move_on_after(30.0):
+        while True:
+            scene.kernel.table.pop(virtual(0), None)
+            await trio.sleep(0.5)
+
+    assert scene.reconciler.repairs["service lost"] in (TIMES, TIMES + 1, TIMES + 2)
+    (alarm,) = scene.reconciler.findings()
+    assert (alarm.severity, alarm.object) == ("alarm", str(virtual(0)))
+    assert virtual(1) in scene.kernel.table
+
+    scene.learn(standing(ONE, "down"))
+    await wait_all_tasks_blocked()
+    assert scene.kernel.weights(1)[ONE.address] == 0
+
+    await trio.sleep(120.0)
+    assert scene.reconciler.findings() == ()
+    assert scene.kernel.weights(0) == scene.kernel.weights(1)
+
+
+async def test_a_table_that_cannot_be_read_is_an_alarm(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """As long as it lasts."""
+    scene, _ = await watched(nursery, config_of(1, resync=2.0))
+
+    def fail() -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    scene.kernel.while_read = fail
+    await trio.sleep(2.1)
+    assert "Cannot allocate memory" in scene.reconciler.findings()[0].fault
+
+    scene.kernel.while_read = lambda: None
+    await trio.sleep(2.0)
+    assert scene.reconciler.findings() == ()
