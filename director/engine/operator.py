@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from director.engine import memory
-from director.engine.reconcile import News
+from director.engine.news import News
 from director.errors import DirectorError, Exit, Fault
 from director.model.service import WEIGHT_MAX
 from director.policy.facts import Facts

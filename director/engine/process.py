@@ -12,12 +12,13 @@ import msgspec
 import trio
 
 from director import paths
-from director.engine import doors, memory, pulse
+from director.engine import canary, doors, memory, pulse
 from director.engine.firewall import Firewall
 from director.engine.journal import Journal
 from director.engine.keeping import Keeper
+from director.engine.news import News
 from director.engine.reader import read_file
-from director.engine.reconcile import News, Reconciler
+from director.engine.reconcile import Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
 from director.errors import NoRight
@@ -81,8 +82,16 @@ class Engine:
         keeper = Keeper(config, ownership, remembered, state_file)
         self._config = config
         self._firewall = firewall
-        self._reconciler = Reconciler(facts, hands, news, ownership, keeper.note)
+        self._hands = hands
         self._workers = Workers(facts, news, _leave_snapshot(config, runtime))
+        self._reconciler = Reconciler(
+            facts,
+            hands,
+            news,
+            ownership=ownership,
+            remember=keeper.note,
+            lost=self._workers.save_connections,
+        )
         journal = _keep_journal(config, self._reconciler, self._workers, trouble)
         self._verbs = Verbs(
             facts=facts,
@@ -106,6 +115,7 @@ class Engine:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reconciler.run)
+                nursery.start_soon(canary.watch, self._reconciler, self._hands)
                 nursery.start_soon(doors.serve, workers_door, workers.converse)
                 nursery.start_soon(doors.serve, view_door, self._verbs.view)
                 nursery.start_soon(doors.serve, control_door, self._verbs.control)

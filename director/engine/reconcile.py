@@ -15,25 +15,29 @@
 """Reconcile: derive, diff, apply."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
 import trio
 
 from director.engine.journal import Tell, unheard
+from director.engine.news import News
 from director.kernel.hands import Hands
 from director.kernel.netlink import Garbled, Torn
-from director.model.ops import Observed, Op, Refused, TableOp, show
+from director.model.ops import AddDestination, AddService, Observed, Op, Refused, TableOp, show
 from director.model.pool import Service
-from director.model.service import Destination, Table
+from director.model.service import Destination, ServiceKey, Table
+from director.model.state import Finding
 from director.policy import events
 from director.policy.agenda import Agenda
 from director.policy.book import carry, enter, look
 from director.policy.desired import NEVER, DesiredService, derive
-from director.policy.facts import Facts, Touched
+from director.policy.drift import kind_of, only_peer_has_them
+from director.policy.facts import Facts
 from director.policy.ownership import Ownership
 from director.policy.plan import diff
+from director.policy.rivals import Rivals, thing_of
 from director.policy.serving import PATIENCE
 from director.policy.sysctls import sysctls_read
 from director.policy.upkeep import upkeep
@@ -46,34 +50,6 @@ SHOWN_MAX = 40  # operations of one round that are logged one by one
 log = logging.getLogger("director.engine")
 
 
-class News:
-    """Which services something happened to, and a way to wait for it."""
-
-    def __init__(self) -> None:
-        self._touched: Touched = set()
-        self._event = trio.Event()
-
-    def tell(self, touched: Touched) -> None:
-        """Something happened to these services."""
-        if touched:
-            self._touched |= touched
-            self._event.set()
-
-    def wake(self) -> None:
-        """There is something to do, though it is about no service."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Until there is news."""
-        await self._event.wait()
-
-    def take(self) -> Touched:
-        """All news so far; what comes later is the next round's."""
-        touched, self._touched = self._touched, set()
-        self._event = trio.Event()
-        return touched
-
-
 class Reconciler:
     """Owns the desired state, and is the only one that applies anything to IPVS."""
 
@@ -82,19 +58,22 @@ class Reconciler:
         facts: Facts,
         hands: Hands,
         news: News,
+        *,
         ownership: Ownership | None = None,
         remember: Callable[[Observed], None] = lambda _: None,
+        lost: Callable[[], None] = lambda: None,  # all our services were, and are about to be made
     ) -> None:
         """`remember` is told what stands, before anything of it is changed."""
         self.facts = facts
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
         self.unreadable = ""
-        self.repaired = 0
+        self.repairs: Counter[str] = Counter()
         self.table_ready = trio.Event()
         self.ownership = ownership or Ownership(facts.config)
         self._remember = remember
         self.tell: Tell = unheard  # of events
+        self._lost = lost
         self._hands = hands
         self._news = news
         self._agenda = Agenda()
@@ -107,6 +86,9 @@ class Reconciler:
         # Of a reading that is under way, or being worked off:
         self._journal: list[TableOp] = []
         self._before: Observed | None = None  # what we believed
+        self._restored: set[ServiceKey] = set()  # services that were lost, with all their own
+        self._rivals = Rivals()
+        self._reading = False
         self._said: tuple[Refused, ...] = ()  # refused before it, and logged then
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -122,6 +104,28 @@ class Reconciler:
             await trio.sleep_until(min(free_at, self._resync_at))
             await self.round()
 
+    @property
+    def repaired(self) -> int:
+        """How many differences that somebody else made were put right."""
+        return self.repairs.total()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not well with the kernel, but for refusals."""
+        unread = Finding(
+            "alarm",
+            "kernel",
+            f"the table cannot be read: {self.unreadable}",
+            "nothing: what is known is kept, and it is tried again; see dmesg if it stays",
+        )
+        return (*((unread,) if self.unreadable else ()), *self._rivals.findings())
+
+    def suspect(self, keys: Iterable[ServiceKey]) -> None:
+        """These are gone: everything is read now. A reading that is under way will find it out."""
+        if not self._reading:
+            log.warning("%s: gone; the table is read", ", ".join(map(str, keys)))
+            self._resync_at = trio.current_time()
+            self._news.wake()
+
     async def round(self) -> None:
         """One round: what is touched or due is derived, and the difference applied."""
         now = trio.current_time()
@@ -131,7 +135,9 @@ class Reconciler:
                 if trio.current_time() >= self._resync_at:
                     break  # a flood of news must not keep us from reading
         if now >= self._resync_at:
+            self._reading = True
             await self._resync()
+            self._reading = False
         if self._done > SHOWN_MAX:
             log.info("and %d operations more", self._done - SHOWN_MAX)
         overdue = trio.current_time() >= self._ready_by
@@ -174,8 +180,14 @@ class Reconciler:
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
+        self._restored.clear()
+        self._rivals.forget(began)
         self.ownership.learn(observed, began)
         self._remember(observed)
+        if self._before is not None and self._is_lost(self._before, observed):
+            log.warning("the table is lost: none of our services stands")
+            if only_peer_has_them(config):
+                self._lost()
         await self._compare(observed, began)
         while await self._one_lot():
             pass
@@ -183,6 +195,12 @@ class Reconciler:
         if self.table_ready.is_set():
             await self._apply(self.ownership.farewell(self.facts, began))
         self._before, self._said = None, ()
+
+    def _is_lost(self, believed: Observed, observed: Observed) -> bool:
+        ours = [key for one in self.facts.services.values() for key in one.virtuals]
+        return any(key in believed.table for key in ours) and not any(
+            key in observed.table for key in ours
+        )
 
     async def _read(self) -> Observed | None:
         """The whole kernel, with the news attended to in between; None when it cannot be read."""
@@ -256,6 +274,9 @@ class Reconciler:
 
     async def _apply(self, ops: tuple[Op, ...]) -> None:
         assert self.facts.observed is not None
+        if self._before is not None:  # what is contested waits; our own news do not
+            now = trio.current_time()
+            ops = tuple(op for op in ops if not self._rivals.is_held(op, now))
         refused: list[Refused] = []
         for batch in self._hands.apply_batches(ops):
             refused += batch
@@ -275,16 +296,33 @@ class Reconciler:
         if ops:
             self._free_at = trio.current_time() + self.facts.config.kernel.min_resync
 
+    def _suspect_rival(self, op: Op, *, repaired: bool) -> None:
+        if isinstance(op, AddService):
+            self._restored.add(op.key)
+        elif isinstance(op, AddDestination) and op.key in self._restored:
+            return  # it went with its service
+        thing = thing_of(op)
+        if not repaired and not self._rivals.is_contested(thing):
+            return
+        if self._rivals.learn(thing, trio.current_time()):
+            log.warning("%s: somebody else keeps changing it; it is left alone for a while", thing)
+
     def _enter(self, op: Op, book: Observed) -> None:
         """It was taken: into the book with it, and into the log."""
         before, found = self._before, look(book, op)
-        repairs = before is not None and look(before, op) != found
-        self.repaired += repairs
+        repairs = ""
+        if before is not None:
+            kind, believed = "", look(before, op)
+            if believed != found:
+                kind = kind_of(op, believed, found)
+                self.repairs[kind] += 1
+                repairs = f"repaired, {kind}: "
+            self._suspect_rival(op, repaired=bool(kind))
         self._done += 1
         if self._done <= SHOWN_MAX:
             there = found if isinstance(found, Destination) else None
-            log.info("%s%s", "repaired: " if repairs else "", show(op, there))
-        self.tell(events.applied(op, repairs=repairs))
+            log.info("%s%s", repairs, show(op, there))
+        self.tell(events.applied(op, repairs=bool(repairs)))
         enter(book, op)
         if isinstance(op, TableOp):
             self._journal.append(op)

@@ -11,8 +11,9 @@ import trio
 from director.engine import memory
 from director.engine.firewall import Firewall
 from director.engine.journal import Journal
+from director.engine.news import News
 from director.engine.operator import Operator, refusal
-from director.engine.reconcile import News, Reconciler
+from director.engine.reconcile import Reconciler
 from director.engine.workers import Workers
 from director.errors import DirectorError, Exit, Fault
 from director.link import Link
@@ -75,11 +76,12 @@ class Verbs:
             roles=self._workers.roles,
             processes=self._workers.states(),
             refused=self._reconciler.refused,
-            repaired=self._reconciler.repaired,
+            repairs=dict(self._reconciler.repairs),
             leaving=tuple(self._reconciler.ownership.leaving),
             lacking=(
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,
+                *self._reconciler.findings(),
             ),
             programs=self._workers.programs.states(),
         )

@@ -13,8 +13,8 @@ from math import inf
 import trio
 
 from director.engine.journal import Tell, unheard
+from director.engine.news import News
 from director.engine.programs import Programs
-from director.engine.reconcile import News
 from director.link import Link
 from director.model.check import Standing
 from director.model.state import ProcessState
@@ -38,6 +38,7 @@ from director.wire.messages import (
     Transition,
 )
 
+SAVED_NOT_BEFORE = 600.0  # seconds
 SILENT_MAX = 10.0  # seconds: everybody beats once a second
 
 log = logging.getLogger("director.engine")
@@ -80,6 +81,7 @@ class Workers:
         self._asked: set[str] = set()
         self.programs = Programs()
         self.tell: Tell = unheard  # of events
+        self._save_again_at = 0.0
         self.roles: tuple[Role, ...] = ()
 
     async def converse(self, stream: trio.SocketStream) -> None:
@@ -126,6 +128,19 @@ class Workers:
         """Ask vrrp to let the peer take a router (all: ""); False when no vrrp is connected."""
         self._asked = {one.router for one in self.roles if router in ("", one.router)}
         return self._tell_vrrp(HandOver(router))
+
+    def save_connections(self) -> None:
+        """Our table was lost, and with it every connection: the peer has those that were synced.
+
+        A peer that is not there costs nothing, for the VIPs stay until somebody takes them. Once
+        in SAVED_NOT_BEFORE, so that two nodes that both lose their tables do not pass VIPs to and
+        fro.
+        """
+        now = trio.current_time()
+        if self.is_active() and now >= self._save_again_at:
+            self._save_again_at = now + SAVED_NOT_BEFORE
+            log.warning("handing over: the peer has the connections that were synced")
+            self.hand_over("")
 
     def is_active(self) -> bool:
         """Is this node active in a virtual router?"""

@@ -26,6 +26,7 @@ from director.model.ops import (
     StopSync,
     TableOp,
 )
+from director.model.service import ServiceKey
 
 SINGLE = (SetSysctl, SetTimeouts, StartSync, StopSync)
 
@@ -38,6 +39,9 @@ class Hands(Protocol):
 
     def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
         """The same, stopping after each service."""
+
+    def stands(self, key: ServiceKey) -> bool:
+        """Is there this virtual service? Where the kernel does not say no, there is."""
 
     def apply(self, ops: Sequence[Op]) -> list[Refused]:
         """Carry out in order; what was refused, each with the very op."""
@@ -72,6 +76,10 @@ class KernelHands:
             table_size=self._ipvs.info().table_size,
             timeouts=self._ipvs.timeouts(),
         )
+
+    def stands(self, key: ServiceKey) -> bool:
+        """Is there this virtual service? Where the kernel does not say no, there is."""
+        return self._ipvs.stands(key)
 
     def apply(self, ops: Sequence[Op]) -> list[Refused]:
         """Carry out in order; what was refused, each with the very op."""

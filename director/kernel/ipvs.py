@@ -45,6 +45,7 @@ from director.kernel.netlink import (
     Answer,
     Garbled,
     Socket,
+    Torn,
     attributes,
     nest,
     number,
@@ -54,7 +55,7 @@ from director.kernel.netlink import (
 )
 from director.model.ops import Op, Refused, SetService, SetTimeouts, TableOp
 from director.model.pool import Place
-from director.model.service import Counters, Table, VirtualService
+from director.model.service import Counters, ServiceKey, Table, VirtualService
 
 T = TypeVar("T")
 
@@ -124,6 +125,17 @@ class Ipvs:
             table[key] = there
         return table, counters
 
+    def stands(self, key: ServiceKey) -> bool:
+        """Is there this virtual service? One message. What cannot be told is not denied."""
+        request = nest(SERVICE, encode_key(key))
+        try:
+            self.collect(GET_SERVICE, request, self._decoder.service)
+        except OSError as error:
+            return error.errno != errno.ESRCH
+        except (Torn, Garbled):
+            return True
+        return True
+
     def apply(self, ops: Sequence[TableOp]) -> list[Refused]:
         """Carry out any number of operations, in order; what was refused."""
         return [refused for batch in batches(ops) for refused in self.apply_batch(batch)]
@@ -134,7 +146,7 @@ class Ipvs:
 
     def info(self) -> Info:
         """Version and size. Raises OSError."""
-        (found,) = self.collect(GET_INFO, b"", _copied)
+        found = _only(self.collect(GET_INFO, b"", _copied))
         version = _wanted(found, INFO_VERSION)
         return Info(
             f"{version >> 16 & 0xFF}.{version >> 8 & 0xFF}.{version & 0xFF}",
@@ -143,7 +155,7 @@ class Ipvs:
 
     def timeouts(self) -> tuple[float, float, float]:
         """Seconds that idle connections live: established TCP, TCP after FIN, UDP."""
-        (found,) = self.collect(GET_CONFIG, b"", _copied)
+        found = _only(self.collect(GET_CONFIG, b"", _copied))
         tcp, tcp_fin, udp = (
             float(_wanted(found, kind)) for kind in (TIMEOUT_TCP, TIMEOUT_TCP_FIN, TIMEOUT_UDP)
         )
@@ -180,7 +192,7 @@ class Ipvs:
 
     def _find_family(self) -> int:
         body = GENERIC_HEAD.pack(GET_FAMILY, 1) + text(FAMILY_NAME, "IPVS")
-        (found,) = self._socket.collect(pack(CONTROL_FAMILY, ACK, body), _copied)
+        found = _only(self._socket.collect(pack(CONTROL_FAMILY, ACK, body), _copied))
         return _wanted(found, FAMILY_ID)
 
 
@@ -210,6 +222,12 @@ def refusals(ops: Sequence[Op], answers: Sequence[Answer]) -> list[Refused]:
 def _copied(body: memoryview) -> dict[int, bytes]:
     found = attributes(body[GENERIC_HEADER:])
     return {kind: bytes(value) for kind, value in found.items()}
+
+
+def _only(found: list[dict[int, bytes]]) -> dict[int, bytes]:
+    if len(found) != 1:
+        raise Garbled(f"{len(found)} answers where one belongs")
+    return found[0]
 
 
 def _wanted(found: dict[int, bytes], kind: int) -> int:

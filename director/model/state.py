@@ -99,13 +99,15 @@ class RefusedState(msgspec.Struct, frozen=True):
 class KernelState(msgspec.Struct, frozen=True):
     """Virtual services that are not ours, refusals, and how many differences were repaired.
 
-    `leaving` are those that no file names any more, while they drain.
+    `leaving` are those that no file names any more, while they drain. `repairs` counts by kind:
+    `service lost`, `destination changed`, `sysctl changed`...
     """
 
     foreign: tuple[str, ...]
     refused: tuple[RefusedState, ...]
     repaired: int
     leaving: tuple[str, ...] = ()
+    repairs: dict[str, int] = {}
 
 
 class ProcessState(msgspec.Struct, frozen=True):

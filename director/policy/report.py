@@ -50,7 +50,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
     processes: tuple[ProcessState, ...]
     refused: tuple[Refused, ...] = ()
-    repaired: int = 0
+    repairs: dict[str, int] = {}
     leaving: tuple[ServiceKey, ...] = ()
     lacking: tuple[Finding, ...] = ()
     programs: tuple[ProgramState, ...] = ()
@@ -86,7 +86,8 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         kernel=KernelState(
             tuple(_foreign(facts, around.leaving)),
             _refusals(around.refused),
-            repaired=around.repaired,
+            repaired=sum(around.repairs.values()),
+            repairs=around.repairs,
             leaving=tuple(str(key) for key in sorted(around.leaving)),
         ),
         processes=around.processes,

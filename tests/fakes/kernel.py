@@ -100,6 +100,10 @@ class FakeKernel:
             timeouts=self.timeouts,
         )
 
+    def stands(self, key: ServiceKey) -> bool:
+        """Is there this virtual service?"""
+        return key in self.table
+
     def apply(self, ops: Sequence[Op]) -> list[Refused]:
         """Carry out in order; what was refused, each with the very op."""
         return [refused for batch in self.apply_batches(ops) for refused in batch]

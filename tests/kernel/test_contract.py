@@ -134,6 +134,18 @@ def test_a_refusal_does_not_stop_the_rest_of_a_batch(hands: Hands) -> None:
     assert hands.observe().table == {WEB: VirtualService(WLC, {ONE: PLAIN, TWO: PLAIN})}
 
 
+def test_one_service_can_be_asked_for(hands: Hands) -> None:
+    """
+    It stands or it does not, by mark and by address, in one message each.
+    """
+    keys = (WEB, OTHER, UDP, MARKED, MARKED6)
+    assert [hands.stands(key) for key in keys] == [False] * 5
+
+    hands.apply([AddService(WEB, WLC), AddService(MARKED, WLC)])
+
+    assert [hands.stands(key) for key in keys] == [True, False, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("key", "settings", "endpoint", "destination"), ROUND_TRIPS.values(), ids=ROUND_TRIPS
 )

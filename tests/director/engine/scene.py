@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import trio
 
 from director.engine.firewall import Firewall
-from director.engine.reconcile import News, Reconciler
+from director.engine.news import News
+from director.engine.reconcile import Reconciler
 from director.kernel.hands import Hands
 from director.model.address import Endpoint, Family
 from director.model.check import Health, Standing, TcpCheck
@@ -141,7 +142,9 @@ class Scene:
         self.facts = Facts(config)
         self.news = News()
         hands: Hands = self.kernel
-        self.reconciler = Reconciler(self.facts, hands, self.news, Ownership(config, owned))
+        self.reconciler = Reconciler(
+            self.facts, hands, self.news, ownership=Ownership(config, owned)
+        )
 
     def learn(self, *standings: Standing) -> None:
         self.news.tell(self.facts.learn_standings(standings, trio.current_time()))

@@ -168,7 +168,7 @@ async def test_what_somebody_else_changed_is_repaired_and_counted(
     add = AddDestination(WEB, ONE, Destination(weight=100))
     assert scene.kernel.rounds == [(RESYNC, (add,))]
     assert scene.reconciler.repaired == 1
-    assert "repaired: tcp/192.0.2.10:80 10.0.8.11:80 add" in caplog.text
+    assert "repaired, destination lost: tcp/192.0.2.10:80 10.0.8.11:80 add" in caplog.text
 
 
 async def test_news_that_meets_a_reading_is_no_repair(

@@ -5,9 +5,9 @@ import math
 import msgspec
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from director.engine.workers import Workers
+from director.engine.workers import SAVED_NOT_BEFORE, Workers
 from director.model.address import Prefix
 from director.model.event import Change
 from director.model.vip import Router, Vip
@@ -239,6 +239,28 @@ async def test_a_hand_over_reaches_vrrp_or_nobody(nursery: trio.Nursery, workers
     assert workers.hand_over("web")
 
     assert await talker.hear() == HandOver("web")
+
+
+async def test_a_lost_table_hands_over_and_not_again_soon(
+    nursery: trio.Nursery, workers: Workers, autojump_clock: MockClock
+) -> None:
+    """Once while active; two nodes that lose their tables in turn do not pass VIPs to and fro."""
+    talker = call(nursery, workers.converse)
+    await talker.say(VRRP)
+    assert await talker.hear() == SNAPSHOT
+    workers.save_connections()  # holds nothing: nothing to hand over
+    await talker.say(Roles((HELD,)))
+    await wait_all_tasks_blocked()
+
+    for _ in range(3):
+        workers.save_connections()
+        await trio.sleep(SAVED_NOT_BEFORE / 3 - 1)
+    workers.table_ready()
+    assert [await talker.hear(), await talker.hear()] == [HandOver(""), TableReady()]
+
+    await trio.sleep(SAVED_NOT_BEFORE)
+    workers.save_connections()
+    assert await talker.hear() == HandOver("")
 
 
 async def test_each_role_speaks_of_its_own_matters(

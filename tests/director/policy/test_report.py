@@ -87,7 +87,9 @@ def test_all_is_well() -> None:
     facts = facts_of(sync=SYNC, observed=observed)
     facts.learn_override("web", "web2", Override("weight", 7))
 
-    state = state_of(facts, roles=(HELD,), processes=(PROCESS,), repaired=4)
+    state = state_of(
+        facts, roles=(HELD,), processes=(PROCESS,), repairs={"service lost": 1, "sysctl changed": 3}
+    )
 
     assert (state.well, state.findings) == (True, ())
     assert (state.node, state.at) == ("lb1", "1970-01-02T00:00:00.500Z")
@@ -114,6 +116,7 @@ def test_all_is_well() -> None:
     assert (state.sync.master, state.sync.backup) == (True, True)
     assert state.kernel.foreign == ("tcp/198.51.100.1:25",)
     assert state.kernel.repaired == 4
+    assert state.kernel.repairs == {"service lost": 1, "sysctl changed": 3}
     assert state.virtual_routers[0].peer == "192.0.2.3"
     assert state.processes == (PROCESS,)
 

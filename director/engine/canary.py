@@ -1,0 +1,30 @@
+# Canaries: a table that is lost is seen within EVERY, long before it is read back.
+#
+# IPVS tells of no change, and to read all of it costs a second at 20,000 services. To ask for one
+# service is one message. Each time the first, the last and the next one in turn are asked for: a
+# table that was cleared lacks all of them, and a single service that was removed is found when its
+# turn comes, or by the reading.
+"""Ask every tenth of a second whether our services are still there."""
+
+import trio
+
+from director.engine.reconcile import Reconciler
+from director.kernel.hands import Hands
+
+EVERY = 0.1  # seconds
+
+
+async def watch(reconciler: Reconciler, hands: Hands) -> None:
+    """For ever. What we believe to stand and is gone has the whole table read at once."""
+    keys = [key for one in reconciler.facts.config.services for key in one.virtuals]
+    turn = 0
+    while keys:
+        await trio.sleep(EVERY)
+        observed = reconciler.facts.observed
+        asked = {keys[0], keys[-1], keys[turn % len(keys)]}
+        turn += 1
+        if observed is None:
+            continue
+        lost = sorted(key for key in asked if key in observed.table and not hands.stands(key))
+        if lost:
+            reconciler.suspect(lost)
