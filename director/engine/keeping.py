@@ -31,10 +31,8 @@ class Keeper:
         """What stands now. A full disk costs a warning; the next reading tries again."""
         if self._ownership.count != self._count:
             self._count = self._ownership.count
-            owned = [str(key) for key in self._ownership.owned]
-            self._owed |= owned != self._memory.services
-            self._memory.services = owned
-        self._owed |= self._note_what_was(observed)
+            self._owed |= note_services(self._memory, self._ownership)
+        self._owed |= note_what_was(self._memory, self._config, observed)
         if not self._owed:
             return
         try:
@@ -43,17 +41,26 @@ class Keeper:
         except OSError as error:
             log.warning("%s: cannot be written: %s", self._file, error.strerror)
 
-    def _note_what_was(self, observed: Observed) -> bool:
-        """Is there something that was not noted yet?"""
-        kernel, remembered = self._config.kernel, self._memory
-        before = remembered.sysctls_before
-        named = () if kernel.sysctls == "report" else sysctls_wanted(self._config)
-        fresh = {
-            name: observed.sysctls[name]
-            for name in named
-            if name in observed.sysctls and name not in before
-        }
-        before |= fresh
-        if timeouts := any(kernel.timeouts) and remembered.timeouts_before is None:
-            remembered.timeouts_before = observed.timeouts
-        return bool(fresh) or timeouts
+
+def note_services(remembered: memory.Memory, ownership: Ownership) -> bool:
+    """Which virtual services are ours. Are they others than before?"""
+    owned = [str(key) for key in ownership.owned]
+    changed = owned != remembered.services
+    remembered.services = owned
+    return changed
+
+
+def note_what_was(remembered: memory.Memory, config: Config, observed: Observed) -> bool:
+    """What stands and was not noted yet. Was there any?"""
+    before = remembered.sysctls_before
+    named = () if config.kernel.sysctls == "report" else sysctls_wanted(config)
+    fresh = {
+        name: observed.sysctls[name]
+        for name in named
+        if name in observed.sysctls and name not in before
+    }
+    before |= fresh
+    timeouts = any(config.kernel.timeouts) and remembered.timeouts_before is None
+    if timeouts:
+        remembered.timeouts_before = observed.timeouts
+    return bool(fresh) or timeouts
