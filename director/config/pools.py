@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UnsetType
 
 from director.config.checks import Checks
+from director.config.clients import read_allow
 from director.config.faults import Findings, Key
 from director.config.readers import (
     check_names,
@@ -64,6 +65,7 @@ class Pools:
         )
         self._check_flags(table, settings, key)
         members, sorry = self._pool(table, settings, key)
+        allow = read_allow(table, virtuals, key, self.found)
         drain = self.drain
         if not isinstance(table.drain, UnsetType):
             drain = self._drain(table.drain, (*key, "drain"))
@@ -87,6 +89,7 @@ class Pools:
             on_fail=pick("auto", table.on_fail, self.defaults.on_fail),
             cut_after=self._cut_after(table, key, self.cut_after),
             netmask6=netmask6,
+            allow=allow,
         )
 
     def _drain(self, text: str, key: Key) -> float:

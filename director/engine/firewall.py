@@ -17,7 +17,9 @@ from director.kernel.nftables import NfTables
 from director.model.address import Family
 from director.model.config import Config
 from director.model.state import Finding
-from director.policy.firewall import FAMILIES, TABLE, digest_in, ruleset
+from director.policy.firewall import TABLE, costs, digest_in, ruleset
+from director.policy.guard import is_guarded
+from director.policy.nftset import FAMILIES
 
 PROGRAMS = tuple(Path(folder, "nft") for folder in ("/usr/sbin", "/sbin", "/usr/bin"))
 TRY_AGAIN_AFTER = 60.0  # seconds: a kernel without nf_tables does not get it in between
@@ -71,16 +73,27 @@ class Firewall:
         self._scripts = {family: ruleset(config, family) for family in FAMILIES}
         self._open = open_tables
         self._load = load_script
+        self._costs = costs(config)
+        self._guards = is_guarded(config)
         self._tables: Comments | None = None
         self.lacking: tuple[Finding, ...] = ()
 
-    async def run(self) -> None:
-        """Look as often as the table is read back, for ever."""
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Run; where clients are kept out, go on once that stands: before any service does."""
+        if self._guards:
+            await nursery.start(self.run)
+        else:
+            nursery.start_soon(self.run)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look as often as the table is read back, for ever; started once it has looked."""
         while True:
             why = await self._look()
             if why and not self.lacking:
                 log.warning("nftables: %s", why)
-            self.lacking = (_finding(why),) if why else ()
+            self.lacking = (self._finding(why),) if why else ()
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED
             await trio.sleep(TRY_AGAIN_AFTER if why else self._every)
 
     async def _look(self) -> str:
@@ -102,16 +115,15 @@ class Firewall:
             log.info("nftables: table %s %s: %s", word, TABLE, wanted or "removed")
         return ""
 
+    def _finding(self, why: str) -> Finding:
+        return Finding(
+            "alarm" if self._guards else "notice",
+            "nftables",
+            f"{'; '.join(self._costs)}: {why}",
+            "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
+        )
+
 
 def _words(error: Exception) -> str:
     code = getattr(error, "errno", None)
     return os.strerror(code) if code else str(error)
-
-
-def _finding(why: str) -> Finding:
-    return Finding(
-        "notice",
-        "nftables",
-        f"no second chance for half-open handshakes at a hand-over: {why}",
-        "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
-    )

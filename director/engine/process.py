@@ -79,12 +79,12 @@ async def _main(
     )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
+            await firewall.start(nursery)
             await nursery.start(reconciler.run)
             nursery.start_soon(doors.serve, workers_door, workers.converse)
             nursery.start_soon(doors.serve, view_door, verbs.view)
             nursery.start_soon(doors.serve, control_door, verbs.control)
             nursery.start_soon(_tell_ready, reconciler, workers)
-            nursery.start_soon(firewall.run)
             nursery.start_soon(workers.beat)
             nursery.start_soon(pulse.beat, pulse_of(config), workers.is_active)
             nursery.start_soon(_feed_watchdog, systemd)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from director.model.address import Endpoint, Family
+from director.model.address import Endpoint, Family, Prefix
 from director.model.check import Check
 from director.model.service import Forwarding, ServiceKey, ServiceSettings, Tunnel
 
@@ -38,7 +38,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     `on_fail` is `auto`, `quiesce` or `remove`. `cut_after`: seconds of failure after which a
     destination that was quiesced is removed, with its connections; None is never. `slow_start`:
     seconds until who came up has its whole weight. `panic_below`: with a smaller share of the real
-    servers up, all serve.
+    servers up, all serve. `allow` are the networks whose clients may come, without overlaps; empty:
+    all may.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     on_fail: str = "auto"
     cut_after: float | None = None
     netmask6: int = 128
+    allow: tuple[Prefix, ...] = ()
 
     @property
     def pool(self) -> tuple[Member, ...]:

@@ -23,9 +23,10 @@ from director.model.address import Family
 from director.model.config import Config
 from director.model.service import Protocol
 from director.model.vip import Router
+from director.policy.guard import guard
+from director.policy.nftset import FAMILIES, KINDS, a_set
 
 TABLE = "director"
-FAMILIES = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 BEHIND_IPVS = 101
 
 
@@ -36,6 +37,32 @@ def chance_map(router: Router) -> str:
 
 def ruleset(config: Config, family: Family) -> str:
     """The script that replaces our table of one family; empty when there is nothing to say."""
+    body = [*_unknown(config, family), *guard(config, family)]
+    if not body:
+        return ""
+    word = FAMILIES[family]
+    text = "\n".join(body)
+    return (
+        f"add table {word} {TABLE}\ndelete table {word} {TABLE}\n"
+        f'table {word} {TABLE} {{\n  comment "{digest(text)}"\n{text}\n}}\n'
+    )
+
+
+def costs(config: Config) -> tuple[str, ...]:
+    """What is lost where our tables cannot be: the worst first, nothing where none is wanted."""
+    open_to_all = [service.name for service in config.services if service.allow]
+    found = (
+        (open_to_all, f"services are open to everybody: {', '.join(open_to_all[:5])}"),
+        (
+            any(_unknown(config, family) for family in FAMILIES),
+            "no second chance for half-open handshakes at a hand-over",
+        ),
+    )
+    return tuple(text for there, text in found if there)
+
+
+def _unknown(config: Config, family: Family) -> list[str]:
+    """Maps and chain for what IPVS does not know."""
     routers = [router for router in config.routers if chances(router, family)]
     services = sorted(
         {
@@ -46,26 +73,18 @@ def ruleset(config: Config, family: Family) -> str:
         }
     )
     if not routers or not services:
-        return ""
-    word = FAMILIES[family]
-    kind = f"{'ipv4' if family is Family.IPV4 else 'ipv6'}_addr"
-    elements = ", ".join(f"{address} . {port}" for address, port in services)
-    maps = [
-        f"  map {chance_map(one)} {{ type {kind} : {kind}; flags timeout; }}" for one in routers
-    ]
-    body = [
+        return []
+    kind = KINDS[family]
+    maps = [a_set(chance_map(one), f"{kind} : {kind}", flags="timeout") for one in routers]
+    elements = [f"{address} . {port}" for address, port in services]
+    return [
         *maps,
-        f"  set services {{ type {kind} . inet_service; elements = {{ {elements} }}; }}",
+        a_set("services", f"{kind} . inet_service", elements),
         "  chain unknown {",
         f"    type filter hook input priority {BEHIND_IPVS}; policy accept;",
-        *(f"    {_chance(one, word)}" for one in routers),
+        *(f"    {_chance(one, FAMILIES[family])}" for one in routers),
         "  }",
     ]
-    text = "\n".join(body)
-    return (
-        f"add table {word} {TABLE}\ndelete table {word} {TABLE}\n"
-        f'table {word} {TABLE} {{\n  comment "{digest(text)}"\n{text}\n}}\n'
-    )
 
 
 def digest(text: str) -> str:

@@ -41,7 +41,6 @@ NOT_BUILT = [
     "nodes.*.vrrp.*.failback.coverage",
     "nodes.*.vrrp.*.failback.deadline",
     "services.*.masquerade",
-    "services.*.allow",
     "services.*.match",
 ]
 OF_CHECKS = [

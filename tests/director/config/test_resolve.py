@@ -619,3 +619,17 @@ def test_an_address_that_another_machine_holds() -> None:
     web = web_of((VIRTUAL, 'virtual = "198.51.100.1:80"\nheld = "elsewhere"'))
 
     assert web.virtuals[0].address == "198.51.100.1"
+
+
+def test_allowed_networks_do_not_overlap() -> None:
+    """nftables refuses those; an address is a network of its own."""
+    allow = (
+        'allow = ["10.1.0.0/16", "10.0.0.0/8", "198.51.100.7", "192.168.1.0/24", "192.168.0.0/24"]'
+    )
+
+    assert [str(one) for one in web_of((WEB, f"{allow}\n{WEB}")).allow] == [
+        "10.0.0.0/8",
+        "192.168.0.0/23",
+        "198.51.100.7/32",
+    ]
+    assert web_of().allow == ()

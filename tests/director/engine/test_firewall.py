@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from director.engine import firewall
 from director.engine.firewall import TRY_AGAIN_AFTER, Firewall, load
-from director.model.address import Family
+from director.model.address import Family, Prefix
 from director.model.config import Config
 from director.policy.firewall import digest_in
 from tests.director.engine.scene import RESYNC, config_of
@@ -18,6 +18,12 @@ from tests.director.engine.test_workers import ROUTER
 
 pytestmark = pytest.mark.trio
 CONFIG = msgspec.structs.replace(config_of(), routers=(ROUTER,))
+GUARDED = msgspec.structs.replace(
+    config_of(),
+    services=tuple(
+        msgspec.structs.replace(one, allow=(Prefix("10.0.0.0", 8),)) for one in config_of().services
+    ),
+)
 
 
 class Tables:
@@ -113,6 +119,28 @@ async def test_a_kernel_without_it_is_a_notice(
     assert [(one.severity, one.object) for one in wall.lacking] == [("notice", "nftables")]
     assert "Operation not supported" in wall.lacking[0].fault
     assert caplog.text.count("Operation not supported") == 1
+
+
+async def test_who_is_kept_out_is_kept_out_from_the_start(
+    nursery: trio.Nursery, autojump_clock: MockClock, tables: Tables
+) -> None:
+    """Where a service is not for everybody, the engine goes on once the table stands."""
+    await Firewall(GUARDED, open_tables=lambda: tables, load_script=tables.load).start(nursery)
+
+    assert tables.loaded != []
+
+
+async def test_a_service_that_is_open_to_everybody_is_an_alarm(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables
+) -> None:
+    """The service serves all the same, and whoever looks is told what is wrong."""
+    tables.say = "Operation not supported"
+
+    wall = await run(nursery, mock_clock, GUARDED, tables, [])
+
+    (finding,) = wall.lacking
+    assert finding.severity == "alarm"
+    assert "open to everybody: s0" in finding.fault
 
 
 @pytest.mark.parametrize(("config", "notices"), [(CONFIG, 1), (config_of(), 0)])
