@@ -8,6 +8,7 @@ from msgspec import UnsetType
 from director.config.checks import Checks
 from director.config.clients import read_allow
 from director.config.faults import Findings, Key
+from director.config.masquerade import read_masquerade, read_masquerade_as
 from director.config.readers import (
     check_names,
     element,
@@ -66,6 +67,9 @@ class Pools:
         self._check_flags(table, settings, key)
         members, sorry = self._pool(table, settings, key)
         allow = read_allow(table, virtuals, key, self.found)
+        whole = members if sorry is None else [*members, sorry]
+        masquerade = read_masquerade(table, virtuals, whole, key, self.found)
+        masquerade_as = read_masquerade_as(table, virtuals, key, self.found)
         drain = self.drain
         if not isinstance(table.drain, UnsetType):
             drain = self._drain(table.drain, (*key, "drain"))
@@ -90,6 +94,8 @@ class Pools:
             cut_after=self._cut_after(table, key, self.cut_after),
             netmask6=netmask6,
             allow=allow,
+            masquerade=masquerade,
+            masquerade_as=masquerade_as,
         )
 
     def _drain(self, text: str, key: Key) -> float:

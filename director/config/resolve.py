@@ -226,7 +226,7 @@ def _services(
     fixed: dict[str, str],
     found: Findings,
 ) -> list[Service]:
-    crossing = Crossing(file, routers, found)
+    crossing = Crossing(file, routers, fixed, found)
     checks = Checks(file, found)
     servers = Servers(file, taken_addresses(file, fixed), found)
     pools = Pools(file, checks, servers, found)

@@ -17,8 +17,7 @@ from director.kernel.nftables import NfTables
 from director.model.address import Family
 from director.model.config import Config
 from director.model.state import Finding
-from director.policy.firewall import TABLE, costs, digest_in, ruleset
-from director.policy.guard import is_guarded
+from director.policy.firewall import TABLE, comes_first, costs, digest_in, ruleset
 from director.policy.nftset import FAMILIES
 
 PROGRAMS = tuple(Path(folder, "nft") for folder in ("/usr/sbin", "/sbin", "/usr/bin"))
@@ -74,13 +73,13 @@ class Firewall:
         self._open = open_tables
         self._load = load_script
         self._costs = costs(config)
-        self._guards = is_guarded(config)
+        self._first = comes_first(config)
         self._tables: Comments | None = None
         self.lacking: tuple[Finding, ...] = ()
 
     async def start(self, nursery: trio.Nursery) -> None:
-        """Run; where clients are kept out, go on once that stands: before any service does."""
-        if self._guards:
+        """Run; where clients are kept out or masqueraded, return once that stands."""
+        if self._first:
             await nursery.start(self.run)
         else:
             nursery.start_soon(self.run)
@@ -117,7 +116,7 @@ class Firewall:
 
     def _finding(self, why: str) -> Finding:
         return Finding(
-            "alarm" if self._guards else "notice",
+            "alarm" if self._first else "notice",
             "nftables",
             f"{'; '.join(self._costs)}: {why}",
             "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",

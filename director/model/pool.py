@@ -39,7 +39,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     destination that was quiesced is removed, with its connections; None is never. `slow_start`:
     seconds until who came up has its whole weight. `panic_below`: with a smaller share of the real
     servers up, all serve. `allow` are the networks whose clients may come, without overlaps; empty:
-    all may.
+    all may. `masquerade` are those whose clients NAT real servers see as `masquerade_as` (at most
+    one address of each family), else as the virtual address.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cut_after: float | None = None
     netmask6: int = 128
     allow: tuple[Prefix, ...] = ()
+    masquerade: tuple[Prefix, ...] = ()
+    masquerade_as: tuple[str, ...] = ()
 
     @property
     def pool(self) -> tuple[Member, ...]:

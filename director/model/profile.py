@@ -68,6 +68,9 @@ DIRECTOR = (
 # belongs to no balanced connection, and the answers to our own checks are just that (ip_vs_core.c,
 # ip_vs_out; seen: every check of a NAT destination timed out).
 NAT = (Setting(VS + "nat_icmp_send", "0", "1 would drop the answers to our own health checks"),)
+# Source translation is netfilter's, and without this IPVS takes its packets out of conntrack
+# (ip_vs_xmit.c, ip_vs_notrack). It holds for all services of the network namespace.
+MASQUERADE = (Setting(VS + "conntrack", "1", "masquerading is done by connection tracking"),)
 SYNC = (
     Setting(VS + "sync_retries", "1", "sync messages are not acknowledged: say it twice"),
     Setting(
@@ -108,6 +111,7 @@ def settings(config: Config) -> tuple[Setting, ...]:
         *((FORWARD_IPV6,) if ipv6 else ()),
         *DIRECTOR,
         *(NAT if nat else ()),
+        *(MASQUERADE if any(one.masquerade for one in config.services) else ()),
         *_sync(config),
         *_interfaces(config, nat=nat),
     )

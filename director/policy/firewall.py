@@ -25,9 +25,11 @@ from director.model.service import Protocol
 from director.model.vip import Router
 from director.policy.guard import guard
 from director.policy.nftset import FAMILIES, KINDS, a_set
+from director.policy.translation import translation
 
 TABLE = "director"
 BEHIND_IPVS = 101
+NAMES_MAX = 5
 
 
 def chance_map(router: Router) -> str:
@@ -37,7 +39,11 @@ def chance_map(router: Router) -> str:
 
 def ruleset(config: Config, family: Family) -> str:
     """The script that replaces our table of one family; empty when there is nothing to say."""
-    body = [*_unknown(config, family), *guard(config, family)]
+    body = [
+        *_unknown(config, family),
+        *guard(config, family),
+        *translation(config, family),
+    ]
     if not body:
         return ""
     word = FAMILIES[family]
@@ -48,17 +54,32 @@ def ruleset(config: Config, family: Family) -> str:
     )
 
 
+def comes_first(config: Config) -> bool:
+    """Must the tables stand before the first service does?
+
+    Else clients come in that should not, or their connections stay as they began.
+    """
+    return any(service.allow or service.masquerade for service in config.services)
+
+
 def costs(config: Config) -> tuple[str, ...]:
     """What is lost where our tables cannot be: the worst first, nothing where none is wanted."""
     open_to_all = [service.name for service in config.services if service.allow]
+    masked = [service.name for service in config.services if service.masquerade]
     found = (
-        (open_to_all, f"services are open to everybody: {', '.join(open_to_all[:5])}"),
+        (open_to_all, f"services are open to everybody: {_some(open_to_all)}"),
+        (masked, f"nobody is masqueraded: {_some(masked)}"),
         (
             any(_unknown(config, family) for family in FAMILIES),
             "no second chance for half-open handshakes at a hand-over",
         ),
     )
     return tuple(text for there, text in found if there)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
 
 
 def _unknown(config: Config, family: Family) -> list[str]:

@@ -58,11 +58,6 @@ def guard(config: Config, family: Family) -> list[str]:
     ]
 
 
-def is_guarded(config: Config) -> bool:
-    """Is there a service that not everybody may come to?"""
-    return any(service.allow for service in config.services)
-
-
 def _guarded(config: Config, family: Family) -> Iterator[tuple[ServiceKey, tuple[Prefix, ...]]]:
     for service in config.services:
         if service.allow:

@@ -2,6 +2,7 @@
 # director without VRRP: its addresses are put there by hand.
 """What the director's nftables do to a service's packets."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 from director.drill.host import run_folder
 from director.drill.pair import Node
 from director.drill.places import Place, eventually
-from director.drill.servers import start_servers
+from director.drill.servers import wait_for_listeners
 from director.drill.spec import LabSpec, Member
 from director.drill.topology import Lab
 
 pytestmark = [pytest.mark.drill, pytest.mark.full]
 
-VIP, GATEWAY = "192.0.2.10", "10.0.8.1"
+VIP, NAMED, GATEWAY = "192.0.2.10", "192.0.2.11", "10.0.8.1"
 SETTLED_WITHIN = 60.0
 
 
@@ -62,20 +63,48 @@ scheduler = "rr"
 [services.open]
 held = "elsewhere"
 virtual = "192.0.2.10:80"
-real_servers = ["app1:80", "app2:80"]
+real_servers = ["app1:8000", "app2:8000"]
 
 [services.closed]
 held = "elsewhere"
 virtual = "192.0.2.10:81"
-real_servers = ["app1:80", "app2:80"]
+real_servers = ["app1:8000", "app2:8000"]
 allow = ["192.0.2.100", "10.0.8.0/24"]
+
+[services.hairpin]
+held = "elsewhere"
+virtual = "192.0.2.10:83"
+real_servers = ["app1:8000", "app2:8000"]
+masquerade = "hairpin"
+
+[services.always]
+held = "elsewhere"
+virtual = "192.0.2.10:84"
+real_servers = ["app1:8000", "app2:8000"]
+masquerade = "always"
+
+[services.named]
+held = "elsewhere"
+virtual = "192.0.2.10:85"
+real_servers = ["app1:8000", "app2:8000"]
+masquerade = ["192.0.2.101"]
+masquerade_as = "192.0.2.11"
 
 [services.marked]
 fwmark = 20
 family = "ipv4"
-real_servers = ["app1:80", "app2:80"]
-check = { kind = "tcp", port = 80 }
+real_servers = ["app1:8000", "app2:8000"]
+check = { kind = "tcp", port = 8000 }
 allow = "192.0.2.101"
+"""
+QUIET = f"""\
+{CONFIG[: CONFIG.index("[services")]}
+[services.dns]
+held = "elsewhere"
+virtual = "192.0.2.10:53"
+protocol = "udp"
+real_servers = ["app1"]
+check = {{ kind = "tcp", port = 8000 }}
 """
 # Marked by the machine's own firewall, as an administrator would.
 MARKING = """
@@ -86,14 +115,22 @@ table ip marking {
   }
 }
 """
-# Says what became of a request: the answer's body, "timed out", "reset" or "refused".
+# A server that says who it is, and whom it sees.
+WHO = """
+import socket, sys
+server = socket.create_server(("", int(sys.argv[2])), backlog=64)
+while True:
+    line, peer = server.accept()
+    line.sendall(f"{sys.argv[1]} {peer[0]} {peer[1]}".encode())
+    line.close()
+"""
+# Says what it heard, and from which port it asked; or "timed out", "reset" or "refused".
 ASK = """
 import socket, sys
 host, port, within = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 try:
     with socket.create_connection((host, port), within) as line:
-        line.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
-        print(b"".join(iter(lambda: line.recv(4096), b"")).split()[-1].decode())
+        print(b"".join(iter(lambda: line.recv(4096), b"")).decode(), line.getsockname()[1])
 except TimeoutError:
     print("timed out")
 except ConnectionResetError:
@@ -101,15 +138,26 @@ except ConnectionResetError:
 except ConnectionRefusedError:
     print("refused")
 """
+PORT = 8000
+CLIENT, OTHER = "192.0.2.100", "192.0.2.101"
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with run_folder(Path(".build", "drill")) as folder, Lab(SPEC, folder, engine="qemu") as lab:
         place = lab["lb1"]
-        place.ip([f"addr add {VIP}/32 dev eth0", f"addr add {GATEWAY}/24 dev eth1"])
+        place.ip(
+            [
+                f"addr add {VIP}/32 dev eth0",
+                f"addr add {NAMED}/32 dev eth0",
+                f"addr add {GATEWAY}/24 dev eth1",
+            ]
+        )
         load(place, MARKING)
-        start_servers([lab["app1"], lab["app2"]])
+        for name in ("app1", "app2"):
+            lab[name].start([sys.executable, "-I", "-S", "-c", WHO, name, str(PORT)], name="who")
+        for name in ("app1", "app2"):
+            wait_for_listeners(lab[name], PORT)
         yield lab
 
 
@@ -138,22 +186,75 @@ def load(place: Place, rules: str) -> None:
 
 
 def ask(place: Place, port: int, within: float = 1.5) -> str:
-    """What a client there hears from the VIP."""
+    """What a client there hears from the VIP: who answers, whom that saw, and the port it used."""
     words = [sys.executable, "-I", "-S", "-c", ASK, VIP, str(port), str(within)]
     return place.run(words).stdout.strip()
 
 
+def sees(place: Place, port: int) -> str:
+    """Whom a real server sees when somebody there asks; with the port kept, or a fault."""
+    _, seen, theirs, ours = ask(place, port).split()
+    assert theirs == ours
+    return seen
+
+
 def test_who_is_allowed_is_served_and_nobody_else(lab: Lab, node: Node) -> None:
     """By address and port, and by mark; who is not hears nothing, and no other service minds."""
-    served = {"app1", "app2"}
     for port, client, other in ((80, True, True), (81, True, False), (82, False, True)):
-        assert (ask(lab["client"], port) in served) == client, port
-        assert (ask(lab["other"], port) in served) == other, port
+        assert ask(lab["client"], port).startswith("app") == client, port
+        assert ask(lab["other"], port).startswith("app") == other, port
 
     assert ask(lab["other"], 81) == "timed out"
     table = lab["lb1"].run(["nft", "list", "table", "ip", "director"]).stdout
-    assert table.count("counter packets") == 2
-    assert "counter packets 0" not in table
+    chain = table[table.index("chain allow") :].partition("}")[0]
+    assert chain.count("counter packets") == 2
+    assert "counter packets 0" not in chain
     state = node.state()
     assert state is not None
     assert {one.health for row in state.services for one in row.destinations} == {"up"}
+
+
+def test_a_real_server_may_be_a_client_of_its_own_service(lab: Lab, node: Node) -> None:
+    """Hairpin: whoever of the two is asked answers the director. Without, nobody is understood."""
+    heard = [ask(lab["app1"], 83).split() for _ in range(4)]
+
+    assert {(who, seen) for who, seen, *_ in heard} == {("app1", VIP), ("app2", VIP)}
+    assert sees(lab["client"], 83) == CLIENT
+    assert {ask(lab["app1"], 80) for _ in range(2)} == {"timed out"}
+    assert node.state() is not None
+
+
+@pytest.mark.usefixtures("node")
+def test_clients_are_seen_as_an_address_that_moves(lab: Lab) -> None:
+    """All of them as the VIP; those of one network as a named address; with their own ports."""
+    seen = {port: [sees(lab[who], port) for who in ("client", "other")] for port in (80, 84, 85)}
+
+    assert seen == {80: [CLIENT, OTHER], 84: [VIP, VIP], 85: [CLIENT, NAMED]}
+    assert lab["lb1"].read("/proc/sys/net/ipv4/vs/conntrack").strip() == "1"
+
+
+def test_the_table_is_left_alone_and_goes_when_nobody_wants_it(lab: Lab, node: Node) -> None:
+    """A restart with the same file changes no handle; a file without TCP has no table."""
+    place = lab["lb1"]
+    before = place.run(["nft", "-a", "list", "tables"]).stdout
+
+    again = restarted(node, CONFIG)
+    same = place.run(["nft", "-a", "list", "tables"]).stdout
+    eventually(lambda: serves(again), SETTLED_WITHIN, "a table with all real servers")
+    last = restarted(again, QUIET)
+    gone = lambda: "director" not in place.run(["nft", "list", "tables"]).stdout  # noqa: E731
+    eventually(gone, SETTLED_WITHIN, "the end of our table")
+    last.stop(signal.SIGTERM)
+
+    assert "table ip director" in before
+    assert same == before
+
+
+def restarted(node: Node, config: str) -> Node:
+    """Another director in its place, that has been heard of."""
+    node.stop(signal.SIGTERM)
+    node.up.wait()
+    new = Node(node.place, config)
+    new.start()
+    eventually(lambda: new.state() is not None, SETTLED_WITHIN, "its state")
+    return new
