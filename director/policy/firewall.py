@@ -15,6 +15,12 @@
 # such packets to the one who was active before, who keeps the VIP mute and forwards them. Whom to
 # send them to is an element of the map, that vrrp puts there before it takes the VIP, and that
 # ends by itself sooner than the other's linger: two nodes never send one packet to and fro.
+#
+# The shield. Where IPVS does not know a service or a connection, the stack answers RST, and the
+# client gives up what the next second might have saved. While a set holds an element, such packets
+# are dropped, and the client sends them again. The engine opens one set when it starts and when it
+# has lost its table, vrrp the other when it takes over; both end by themselves, since to who comes
+# back with a connection that nobody has a reset is the better answer.
 """The ruleset that a configuration asks for."""
 
 import hashlib
@@ -30,6 +36,7 @@ from director.policy.translation import translation
 TABLE = "director"
 BEHIND_IPVS = 101
 NAMES_MAX = 5
+LOST, TAKEN = "lost", "taken"  # the engine's set, and vrrp's
 
 
 def chance_map(router: Router) -> str:
@@ -70,11 +77,29 @@ def costs(config: Config) -> tuple[str, ...]:
         (open_to_all, f"services are open to everybody: {_some(open_to_all)}"),
         (masked, f"nobody is masqueraded: {_some(masked)}"),
         (
-            any(_unknown(config, family) for family in FAMILIES),
+            any(
+                _services(config, one.family) for one in config.routers if chances(one, one.family)
+            ),
             "no second chance for half-open handshakes at a hand-over",
+        ),
+        (
+            any(_services(config, family) for family in FAMILIES),
+            "clients are reset where the IPVS table is lost",
         ),
     )
     return tuple(text for there, text in found if there)
+
+
+def _services(config: Config, family: Family) -> list[str]:
+    places = sorted(
+        {
+            (key.address, key.port)
+            for service in config.services
+            for key in service.virtuals
+            if key.protocol is Protocol.TCP and key.family is family and key.port
+        }
+    )
+    return [f"{address} . {port}" for address, port in places]
 
 
 def _some(names: list[str]) -> str:
@@ -85,25 +110,23 @@ def _some(names: list[str]) -> str:
 def _unknown(config: Config, family: Family) -> list[str]:
     """Maps and chain for what IPVS does not know."""
     routers = [router for router in config.routers if chances(router, family)]
-    services = sorted(
-        {
-            (key.address, key.port)
-            for service in config.services
-            for key in service.virtuals
-            if key.protocol is Protocol.TCP and key.family is family and key.port
-        }
-    )
-    if not routers or not services:
+    services = _services(config, family)
+    if not services:
         return []
     kind = KINDS[family]
     maps = [a_set(chance_map(one), f"{kind} : {kind}", flags="timeout") for one in routers]
-    elements = [f"{address} . {port}" for address, port in services]
+    word = FAMILIES[family]
     return [
         *maps,
-        a_set("services", f"{kind} . inet_service", elements),
+        a_set("services", f"{kind} . inet_service", services),
+        *(a_set(name, "inet_proto", flags="timeout") for name in (LOST, TAKEN)),
         "  chain unknown {",
         f"    type filter hook input priority {BEHIND_IPVS}; policy accept;",
-        *(f"    {_chance(one, FAMILIES[family])}" for one in routers),
+        *(f"    {_chance(one, word)}" for one in routers),
+        *(
+            f"    meta l4proto @{name} {word} daddr . tcp dport @services counter drop"
+            for name in (LOST, TAKEN)
+        ),
         "  }",
     ]
 

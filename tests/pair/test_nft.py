@@ -138,6 +138,12 @@ except ConnectionResetError:
 except ConnectionRefusedError:
     print("refused")
 """
+# As the engine does it for whoever finds the table lost.
+SHIELD = """
+from director.kernel.nftables import NfTables
+from director.model.address import Family
+assert NfTables().open("director", "lost", 60.0, Family.IPV4) == 0
+"""
 PORT = 8000
 CLIENT, OTHER = "192.0.2.100", "192.0.2.101"
 
@@ -231,6 +237,38 @@ def test_clients_are_seen_as_an_address_that_moves(lab: Lab) -> None:
 
     assert seen == {80: [CLIENT, OTHER], 84: [VIP, VIP], 85: [CLIENT, NAMED]}
     assert lab["lb1"].read("/proc/sys/net/ipv4/vs/conntrack").strip() == "1"
+
+
+def test_a_lost_table_resets_nobody_while_the_shield_is_up(lab: Lab, node: Node) -> None:
+    """
+    Nobody repairs the table here, so each step takes its time: without the shield a client is
+    refused; with it what it sends is dropped, and sent again until the table stands.
+    """
+    place, saved = lab["lb1"], lab["lb1"].folder / "saved"
+    node.stop(signal.SIGTERM)
+    node.up.wait()
+    saved.write_text(place.run(["ipvsadm", "-Sn"]).stdout)
+    place.run(["ipvsadm", "-C"])
+    refused = lambda: ask(lab["client"], 80) == "refused"  # noqa: E731
+    eventually(refused, 10.0, "the end of the shield of the engine's start")
+
+    place.run([sys.executable, "-c", SHIELD])
+    words = [sys.executable, "-I", "-S", "-c", ASK, VIP, "80", "60"]
+    client = lab["client"].start(words, name="patient")
+    eventually(lambda: dropped(place) > 0, 10.0, "a packet that fell through")
+    place.run(["sh", "-c", f"ipvsadm -R < {saved}"])
+    client.wait(60.0)
+
+    assert client.text.startswith("app")
+    node.start()
+    eventually(lambda: serves(node), SETTLED_WITHIN, "a table with all real servers")
+
+
+def dropped(place: Place) -> int:
+    """Packets that the engine's shield has dropped."""
+    shown = place.run(["nft", "list", "chain", "ip", "director", "unknown"]).stdout.split()
+    rule = shown[shown.index("@lost") :]
+    return int(rule[rule.index("packets") + 1])
 
 
 def test_the_table_is_left_alone_and_goes_when_nobody_wants_it(lab: Lab, node: Node) -> None:

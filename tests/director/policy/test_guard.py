@@ -103,5 +103,5 @@ def test_without_allow_there_is_no_chain() -> None:
 
     assert guard(nobody, Family.IPV4) == []
     assert digest_in(ruleset(config(service("web", WEB)), Family.IPV4))
-    assert costs(nobody) == ()
-    assert costs(config(service("web", WEB))) == ("services are open to everybody: web",)
+    assert "open to everybody: web" in costs(config(service("web", WEB)))[0]
+    assert not any("open" in cost for cost in costs(nobody))

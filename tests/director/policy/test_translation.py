@@ -86,9 +86,8 @@ def test_who_masquerades_nobody_has_no_chain_and_no_conntrack() -> None:
     assert translation(config(never), Family.IPV4) == []
     assert not comes_first(config(never))
     assert "net.ipv4.vs.conntrack" not in profile(config(never))
-    assert costs(config(never)) == ()
     assert comes_first(config(SERVICE))
     assert profile(config(SERVICE))["net.ipv4.vs.conntrack"] == "1"
-    assert costs(config(*[SERVICE] * 7)) == (
-        "nobody is masqueraded: api, api, api, api, api and 2 more",
-    )
+    assert not any("masqueraded" in cost for cost in costs(config(never)))
+    masked = "nobody is masqueraded: api, api, api, api, api and 2 more"
+    assert costs(config(*[SERVICE] * 7))[0] == masked
