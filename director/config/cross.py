@@ -134,7 +134,7 @@ class Crossing:
             self.found.add(key, fault, "leave the port out, or persistence")
 
     def _gateway(self, service: Service, table: ServiceTable, key: Key) -> None:
-        nat = any(member.forwarding is Forwarding.NAT for member in service.members)
+        nat = any(member.forwarding is Forwarding.NAT for member in service.pool)
         stranded = [
             virtual
             for virtual in service.virtuals
