@@ -30,7 +30,7 @@ from director.model.config import Config
 from director.model.service import Protocol
 from director.model.vip import Router
 from director.policy.guard import guard
-from director.policy.nftset import FAMILIES, KINDS, a_set
+from director.policy.nftset import FAMILIES, KINDS, Ports, a_set
 from director.policy.translation import translation
 
 TABLE = "director"
@@ -77,29 +77,36 @@ def costs(config: Config) -> tuple[str, ...]:
         (open_to_all, f"services are open to everybody: {_some(open_to_all)}"),
         (masked, f"nobody is masqueraded: {_some(masked)}"),
         (
-            any(
-                _services(config, one.family) for one in config.routers if chances(one, one.family)
-            ),
+            any(_matches(config, one.family) for one in config.routers if chances(one, one.family)),
             "no second chance for half-open handshakes at a hand-over",
         ),
         (
-            any(_services(config, family) for family in FAMILIES),
+            any(_matches(config, family) for family in FAMILIES),
             "clients are reset where the IPVS table is lost",
         ),
     )
     return tuple(text for there, text in found if there)
 
 
-def _services(config: Config, family: Family) -> list[str]:
-    places = sorted(
-        {
-            (key.address, key.port)
-            for service in config.services
-            for key in service.virtuals
-            if key.protocol is Protocol.TCP and key.family is family and key.port
-        }
-    )
-    return [f"{address} . {port}" for address, port in places]
+def _matches(config: Config, family: Family) -> dict[str, str]:
+    """What finds packets of TCP for our services: how to match them, and the set for that."""
+    word, ports = FAMILIES[family], Ports(config)
+    keys = {key for one in config.services for key in one.virtuals if key.family is family}
+    places = [
+        f"{key.address} . {span}"
+        for key in sorted(keys)
+        if key.protocol is Protocol.TCP and not key.mark
+        for span in ports.of(key)
+    ]
+    marks = [f"{key.mark}" for key in sorted(keys) if key.mark]
+    found: dict[str, str] = {}
+    if places:
+        flags = "interval" if any("-" in place for place in places) else ""
+        kind = f"{KINDS[family]} . inet_service"
+        found[f"{word} daddr . tcp dport @services"] = a_set("services", kind, places, flags)
+    if marks:
+        found["meta l4proto tcp meta mark @marks"] = a_set("marks", "mark", marks)
+    return found
 
 
 def _some(names: list[str]) -> str:
@@ -108,25 +115,23 @@ def _some(names: list[str]) -> str:
 
 
 def _unknown(config: Config, family: Family) -> list[str]:
-    """Maps and chain for what IPVS does not know."""
-    routers = [router for router in config.routers if chances(router, family)]
-    services = _services(config, family)
-    if not services:
+    """Maps, sets and chain for what IPVS does not know."""
+    matches = _matches(config, family)
+    if not matches:
         return []
-    kind = KINDS[family]
-    maps = [a_set(chance_map(one), f"{kind} : {kind}", flags="timeout") for one in routers]
-    word = FAMILIES[family]
+    routers = [router for router in config.routers if chances(router, family)]
+    kind, word = KINDS[family], FAMILIES[family]
+    rules = [_chance(one, match, word) for one in routers for match in matches]
+    rules += [
+        f"meta l4proto @{name} {match} counter drop" for name in (LOST, TAKEN) for match in matches
+    ]
     return [
-        *maps,
-        a_set("services", f"{kind} . inet_service", services),
+        *(a_set(chance_map(one), f"{kind} : {kind}", flags="timeout") for one in routers),
+        *matches.values(),
         *(a_set(name, "inet_proto", flags="timeout") for name in (LOST, TAKEN)),
         "  chain unknown {",
         f"    type filter hook input priority {BEHIND_IPVS}; policy accept;",
-        *(f"    {_chance(one, word)}" for one in routers),
-        *(
-            f"    meta l4proto @{name} {word} daddr . tcp dport @services counter drop"
-            for name in (LOST, TAKEN)
-        ),
+        *(f"    {rule}" for rule in rules),
         "  }",
     ]
 
@@ -155,12 +160,12 @@ def chances(router: Router, family: Family) -> tuple[str, ...]:
     )
 
 
-def _chance(router: Router, word: str) -> str:
+def _chance(router: Router, match: str, word: str) -> str:
     """SYNs are new connections: they are IPVS's, and never on their way to somebody else."""
     # IPv6 names the device: the peer's address is a link-local one.
     device = f' device "{router.interface}"' if word == "ip6" else ""
     return (
-        f'iifname "{router.device}" {word} daddr . tcp dport @services '
+        f'iifname "{router.device}" {match} '
         "tcp flags & (syn | ack) != syn "
         f"dup to {word} daddr map @{chance_map(router)}{device} counter drop"
     )

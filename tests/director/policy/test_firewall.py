@@ -38,6 +38,9 @@ VEILED = msgspec.structs.replace(
 )
 
 
+MARKED = ServiceKey(Family.IPV4, mark=20)
+
+
 def service(*keys: ServiceKey) -> Service:
     return Service(name="web", virtuals=keys, settings=ServiceSettings(), members=(), drain=0.0)
 
@@ -52,8 +55,6 @@ def config(*routers: Router) -> Config:
         key("192.0.2.10", 443),
         key("192.0.2.10", 80),
         key("192.0.2.10", 53, Protocol.UDP),
-        key("192.0.2.10", 0),
-        ServiceKey(Family.IPV4, mark=20),
         key("2001:db8::10", 80),
     )
     return Config(node="lb1", interfaces={}, services=(service(*keys),), routers=routers)
@@ -79,6 +80,21 @@ dup to ip daddr map @chance_51_65746830 counter drop
 
     assert text == f'{head}  comment "{digest(body)}"\n{body}\n}}\n'
     assert digest_in(text) == digest(body)
+
+
+def test_every_port_and_marks_are_ours_too() -> None:
+    """Of every port what no other service has; a mark is of TCP as far as packets are."""
+    services = (service(key("192.0.2.10", 80), key("192.0.2.10", 0)), service(MARKED))
+    there = msgspec.structs.replace(config(ROUTER), services=services)
+
+    text = ruleset(there, Family.IPV4)
+
+    places = "192.0.2.10 . 0-79, 192.0.2.10 . 81-65535, 192.0.2.10 . 80"
+    assert f"flags interval; elements = {{ {places} }};" in text
+    assert "set marks { type mark; elements = { 20 }; }" in text
+    assert text.count("meta l4proto tcp meta mark @marks tcp flags") == 1
+    assert text.count("meta l4proto tcp meta mark @marks counter drop") == 2
+    assert "@marks" not in ruleset(there, Family.IPV6)
 
 
 def test_over_ipv6_the_device_is_named() -> None:
