@@ -16,7 +16,8 @@ SYSLOG_LEVEL = {
 
 class _Journal(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record).replace("\n", "\n ")
+        # An event is a line of JSON for whoever searches the journal, and words for a person.
+        text = getattr(record, "json", "") or super().format(record).replace("\n", "\n ")
         return f"<{SYSLOG_LEVEL.get(record.levelno, 5)}>{text}"
 
 

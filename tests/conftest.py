@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 INSIDE = "DIRECTOR_TESTS_INSIDE"
 WITHIN = 480.0
 REPORTS = pytest.StashKey[dict[str, list[pytest.TestReport]]]()
+
+# How long an example takes is the machine's business: a busy one must not fail a property.
+settings.register_profile("director", deadline=None)
+settings.load_profile("director")
 
 
 def needs_machine(item: pytest.Item) -> bool:

@@ -30,6 +30,7 @@ FLOORS = {
     "director.vrrp.tally": 3,
     "director.vrrp.punctuality": 2,
     "director.vrrp.filter": 3,
+    "director.exec": 5,
     "director.drill": 5,
     "checks.worker": 5,
     "director.link": 4,
@@ -60,7 +61,13 @@ FLOORS = {
 }
 PURE = 2
 # Processes never import each other; the command line may start any of them.
-PROCESSES = ("director.engine", "director.vrrp.process", "director.drill", "checks.worker")
+PROCESSES = (
+    "director.engine",
+    "director.vrrp.process",
+    "director.exec",
+    "director.drill",
+    "checks.worker",
+)
 IMPURE = {
     *("time", "os", "socket", "random", "threading", "logging", "trio", "asyncio", "subprocess"),
     *("pyroute2", "aiohttp", "tomli", "selectors", "signal", "pathlib"),

@@ -28,3 +28,32 @@ def test_what_would_fail_again_is_not_tried_again() -> None:
     """Wrong usage, missing rights and a wrong file end for good, in every unit."""
     for unit in UNITS.glob("*.service"):
         assert "RestartPreventExitStatus=64 77 78" in unit.read_text()
+
+
+def test_who_starts_foreign_programs_is_locked_in() -> None:
+    """director-exec: no capability, a bound on memory, and an exposure of 2.0 at most."""
+    unit = UNITS / "director-exec.service"
+    text = unit.read_text()
+    assert "\nUser=director-exec\n" in text
+    assert "\nCapabilityBoundingSet=\n" in text
+    assert "\nMemoryMax=" in text
+
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def test_every_user_of_a_unit_is_made() -> None:
+    """And reaches the engine's socket, which is the group director's."""
+    made = (UNITS / "sysusers.conf").read_text().splitlines()
+    for unit in UNITS.glob("*.service"):
+        for line in unit.read_text().splitlines():
+            if line.startswith("User="):
+                user = line.removeprefix("User=")
+                assert any(one.startswith(f"u {user} ") for one in made)
+                assert f"m {user} director" in made

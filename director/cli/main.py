@@ -107,6 +107,7 @@ def _add_processes(verb: Verb) -> None:
     up.add_argument("--workers", type=int, default=1, metavar="N", help="check workers (1)")
     verb("engine", "cli.processes:engine", "the process that owns the IPVS table")
     verb("vrrp", "cli.processes:vrrp", "the process that owns the VIPs")
+    verb("exec", "cli.processes:programs", "the process that runs hooks")
 
 
 def _add_operating(verb: Verb) -> None:
@@ -114,6 +115,8 @@ def _add_operating(verb: Verb) -> None:
     check.add_argument("file", type=Path, nargs="?", metavar="FILE")
     check.add_argument("--parsed", action="store_true", help=argparse.SUPPRESS)
     verb("status", "cli.status:status", "is it well, and if not what to do")
+    events = verb("events", "cli.events:events", "what happened, and why")
+    events.add_argument("--follow", action="store_true", help="and go on telling")
     maintenance = verb(
         "maintenance", "cli.operate:maintenance", "stop new connections to a real server, or undo"
     )
@@ -134,6 +137,8 @@ def _add_operating(verb: Verb) -> None:
     failover = verb("failover", "cli.operate:failover", "hand over to the peer, make before break")
     failover.add_argument("router", nargs="?", default="", metavar="ROUTER")
     failover.add_argument("--wait", action="store_true", help="until the peer has taken it")
+    clear = verb("clear", "cli.clear:clear", "remove all that the director made; stop it first")
+    clear.add_argument("--yes", action="store_true", help="yes, all of it")
     real = verb(
         "real-server", "cli.real_server:real_server", "the real server's side of DR and TUN"
     )

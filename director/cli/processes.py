@@ -1,4 +1,4 @@
-"""`director engine` and `director vrrp`: one process each."""
+"""`director engine`, `director vrrp` and `director exec`: one process each."""
 
 import argparse
 import os
@@ -24,6 +24,15 @@ def vrrp(args: argparse.Namespace) -> int:
 
     start_logging()
     need_net_admin("vrrp")
+    run(args.runtime)
+    return Exit.DONE
+
+
+def programs(args: argparse.Namespace) -> int:
+    """Run the programs that the engine asks for, until SIGTERM."""
+    from director.exec.process import run
+
+    start_logging()
     run(args.runtime)
     return Exit.DONE
 

@@ -113,6 +113,8 @@ def commands(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
     return [
         ("vrrp", [*python, "director", "vrrp", *runtime]),
         ("engine", [*python, "director", "engine", *runtime, *engine]),
+        # Also where the file names no program yet: a file that comes later may.
+        ("exec", [*python, "director", "exec", *runtime]),
         *(
             (f"checks@{number}", [*python, "checks", *runtime, "--name", f"checks@{number}"])
             for number in range(1, args.workers + 1)

@@ -2,13 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from ipaddress import ip_address
 
 from msgspec import UnsetType
 
 from director.config.faults import Findings, Key
+from director.config.matches import check_overlaps
 from director.config.readers import element, listed
-from director.config.schema import AddressTable, FileTable, RouterOverlay, ServiceTable
-from director.model.address import Endpoint, Family, canonical, family_of
+from director.config.schema import FileTable, ServiceTable
+from director.config.taken import written_vips
+from director.config.virtuals import Virtuals
+from director.model.address import Endpoint, Family, family_of
+from director.model.match import Match
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, ServiceKey
 from director.model.vip import Router
@@ -19,10 +24,16 @@ class Crossing:
     """Checks of all services against the routers and against each other."""
 
     def __init__(
-        self, file: FileTable, routers: list[Router], fixed: Collection[str], found: Findings
+        self,
+        file: FileTable,
+        written: Virtuals,
+        routers: list[Router],
+        fixed: Collection[str],
+        found: Findings,
     ) -> None:
         self.found = found
         self.file = file
+        self.written = written
         self.synced = not isinstance(file.sync, UnsetType)
         self.held = written_vips(file)
         self.fixed = fixed  # the nodes' own addresses
@@ -43,7 +54,7 @@ class Crossing:
         """All that can be said about a service once it is read."""
         table = self.file.services[service.name]
         key: Key = ("services", service.name)
-        self._virtuals(service, table, key)
+        self._virtuals(service, table)
         self._pool(service, table, key)
         self._quorum(service, key)
         self._gateway(service, table, key)
@@ -61,23 +72,45 @@ class Crossing:
             mend = f"write 0..{most}" if most else "leave it out"
             self.found.add((*key, "hysteresis"), f"{fault} could not be met, or lost", mend)
 
-    def _virtuals(self, service: Service, table: ServiceTable, key: Key) -> None:
-        if not service.virtuals[0].mark and len(service.virtuals) != len(listed(table.virtual)):
-            return  # one was refused already, and the indexes would not fit
-        for index, virtual in enumerate(service.virtuals):
-            where = _virtual_key(virtual, table, key, index)
+    def _virtuals(self, service: Service, table: ServiceTable) -> None:
+        written = self.written.of[service.name]
+        elsewhere = not isinstance(table.held, UnsetType)
+        for virtual, where in written.virtuals:
+            if self.written.ours(virtual):
+                continue  # two of them overlap
             other = self.virtuals.setdefault(virtual, where)
             if other != where:
                 fault = f"{virtual} is a virtual service of {other[1]} already"
                 self.found.add(where, fault, "keep one of the two", also=other)
-            held = virtual.address in self.held or not isinstance(table.held, UnsetType)
-            if not virtual.mark and not held and not self.vips_at_fault:
-                fault = f"no virtual router holds {virtual.address}"
-                mend = 'add it to the addresses of a [vrrp.*], or write held = "elsewhere"'
-                self.found.add(where, fault, mend)
+            if not virtual.mark and not elsewhere and virtual.address not in self.held:
+                self._not_held(virtual.address, where)
+        for match, where in written.matches if not elsewhere else ():
+            missing = self._not_in(match)
+            if missing is not None:
+                self._not_held(missing, where)
+
+    def _not_in(self, match: Match) -> str | None:
+        """The first address of a match that no virtual router holds."""
+        address = ip_address(match.first)
+        while str(address) in self.held:
+            if str(address) == match.last:
+                return None
+            address += 1
+        return str(address)
+
+    def _not_held(self, address: str, where: Key) -> None:
+        if not self.vips_at_fault:
+            fault = f"no virtual router holds {address}"
+            mend = 'add it to the addresses of a [vrrp.*], or write held = "elsewhere"'
+            self.found.add(where, fault, mend)
+
+    def check_marks(self) -> None:
+        """Once all services are checked: is each packet one service's?"""
+        placed = (one for written in self.written.of.values() for one in written.matches)
+        check_overlaps(placed, self.virtuals, self.found)
 
     def _pool(self, service: Service, table: ServiceTable, key: Key) -> None:
-        ports = {virtual.port for virtual in service.virtuals}
+        ports = _ports_of(service)
         whole = len(service.members) == len(listed(table.real_servers))
         seen: dict[tuple[int, Endpoint], Key] = {}
         served: set[int] = set()
@@ -90,13 +123,15 @@ class Crossing:
             }
             served.update(places if member.role != "sorry" else ())
             if not places:
-                fault = f"{member.name} has no address of the family of {service.virtuals[0]}"
+                first = service.spell(service.virtuals[0])
+                fault = f"{member.name} has no address of the family of {first}"
                 mend = "give it one in [real_servers], or take it out of this pool"
                 self.found.add(where, fault, mend)
                 continue
             if self.synced and _mixed(service, member):
                 # NEW_DEST and NEW_DAEMON answer EINVAL, whichever comes second (ip_vs_ctl.c).
-                fault = f"{member.name} is of the other family than {service.virtuals[0]}, and the"
+                first = service.spell(service.virtuals[0])
+                fault = f"{member.name} is of the other family than {first}, and the"
                 fault += " kernel has that or [sync], not both"
                 mend = "give it an address of the family in [real_servers], or leave [sync] out"
                 self.found.add(where, fault, mend)
@@ -107,11 +142,11 @@ class Crossing:
                 if other != where:
                     fault = f"{member.name} stands twice in the pool"
                     self.found.add(where, fault, "remove one", also=other)
-        for index, virtual in enumerate(service.virtuals):
+        for index, (virtual, where) in enumerate(self.written.of[service.name].virtuals):
             if index not in served:
-                fault = f"no real server has an address of the family of {virtual}"
+                fault = f"no real server has an address of the family of {service.spell(virtual)}"
                 mend = "give one in [real_servers], or take this virtual address out"
-                self.found.add(_virtual_key(virtual, table, key, index), fault, mend)
+                self.found.add(where, fault, mend)
 
     def _ports(self, service: Service, member: Member, ports: set[int], key: Key) -> None:
         if not member.port or ports == {member.port}:
@@ -128,7 +163,7 @@ class Crossing:
             fault = f"port {member.port} of {member.name} would serve several virtual ports"
             mend = "leave the port out, or make a service for each virtual port"
             self.found.add(key, fault, mend)
-        elif ports == {0} and service.settings.persistence:
+        elif service.settings.persistence and not all(key.port for key in service.virtuals):
             # ip_vs_sched_persist takes the packet's own, wherever the service has none.
             fault = f"port {member.port} means nothing here: persistent clients keep their port"
             self.found.add(key, fault, "leave the port out, or persistence")
@@ -196,42 +231,7 @@ def _mixed(service: Service, member: Member) -> bool:
     )
 
 
-def _virtual_key(virtual: ServiceKey, table: ServiceTable, key: Key, index: int) -> Key:
-    if virtual.mark:
-        return (*key, "fwmark")
-    return element((*key, "virtual"), table.virtual, index)
-
-
-def written_vips(file: FileTable) -> dict[str, str]:
-    """The addresses of all virtual routers, also of those at fault elsewhere, and whose each is."""
-    tables: list[tuple[str, RouterOverlay]] = [*file.vrrp.items()]
-    for node in file.nodes.values():
-        tables.extend(node.vrrp.items())
-    held: dict[str, str] = {}
-    for name, table in tables:
-        items: list[str | AddressTable] = listed(table.addresses)
-        for item in items:
-            address = _canonical((item if isinstance(item, str) else item.address).split("/")[0])
-            if address is not None:
-                held.setdefault(address, name)
-    return held
-
-
-def taken_addresses(file: FileTable, nodes: dict[str, str]) -> dict[str, str]:
-    """Why an address cannot be a real server's. `nodes` maps fixed addresses to node names."""
-    taken = {address: f"is node {name} itself" for address, name in nodes.items()}
-    for address, router in written_vips(file).items():
-        taken[address] = f"is a VIP of vrrp.{router}"
-    for name, table in file.services.items():
-        for text in listed(table.virtual):
-            virtual = _canonical(text.rpartition(":")[0].strip("[]"))
-            if virtual is not None:
-                taken.setdefault(virtual, f"is a virtual address of services.{name}")
-    return taken
-
-
-def _canonical(text: str) -> str | None:
-    try:
-        return canonical(text)
-    except ValueError:
-        return None
+def _ports_of(service: Service) -> set[int]:
+    """The ports that clients connect to: of many in a row the first and the last; 0 is any."""
+    ends = {port for match in service.matches for port in (match.low, match.high)}
+    return ends | {key.port for key in service.virtuals if not (key.mark and service.matches)}

@@ -117,7 +117,9 @@ def _finish(
     if faults:
         raise ConfigError(*faults)
     assert resolved.config is not None
-    config = msgspec.structs.replace(resolved.config, digest=digest, file=document.main.name)
+    config = msgspec.structs.replace(
+        resolved.config, digest=digest, file=document.main.name, cores=os.cpu_count() or 1
+    )
     warnings = document.place(found.warnings.values())
     return Loaded(config, warnings, document, resolved.bare, resolved.keepalived)
 

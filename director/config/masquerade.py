@@ -32,7 +32,7 @@ def read_masquerade(
                 (*key, "masquerade_as"), fault, 'write masquerade = "always", or leave it out'
             )
         return ()
-    _refuse(table, members, where, found)
+    _refuse(table, virtuals, members, where, found)
     families = {virtual.family for virtual in virtuals}
     if written == ALWAYS:
         return tuple(EVERYBODY[family] for family in sorted(families))
@@ -54,14 +54,21 @@ def read_masquerade(
     return read_networks(written, where, virtuals, found)
 
 
-def _refuse(table: ServiceTable, members: Collection[Member], where: Key, found: Findings) -> None:
+def _refuse(
+    table: ServiceTable,
+    virtuals: Collection[ServiceKey],
+    members: Collection[Member],
+    where: Key,
+    found: Findings,
+) -> None:
     """What has no masquerading, and why."""
     if members and all(one.forwarding is not Forwarding.NAT for one in members):
         fault = "masquerade without a NAT real server: with dr and tun they answer clients directly"
         found.add(where, fault, 'leave it out, or write forwarding = "nat"')
-    elif not isinstance(table.fwmark, UnsetType):
+    elif any(virtual.mark for virtual in virtuals):
         fault = "masquerade finds its connections by virtual address, and a mark has none"
-        found.add(where, fault, 'write virtual = "IP:PORT" in place of fwmark, or leave it out')
+        mend = 'write virtual = "IP:PORT" in place of fwmark and match, or leave it out'
+        found.add(where, fault, mend)
     elif table.one_packet:
         # ip_vs_nfct.c, ip_vs_update_conntrack: "Never alter conntrack for OPS conns".
         fault = "masquerade needs connections that are tracked, and one_packet has none"

@@ -27,7 +27,7 @@ from director.config.schema import (
     SorryTable,
 )
 from director.config.servers import Servers
-from director.config.virtuals import read_virtuals
+from director.config.virtuals import Virtuals
 from director.model.check import Check, TcpCheck
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, Persistence, ServiceSettings, Tunnel
@@ -41,8 +41,16 @@ PERSISTENCE_LONGEST = 31 * 86400.0
 class Pools:
     """Reads services; holds what they share."""
 
-    def __init__(self, file: FileTable, checks: Checks, servers: Servers, found: Findings) -> None:
+    def __init__(
+        self,
+        file: FileTable,
+        virtuals: Virtuals,
+        checks: Checks,
+        servers: Servers,
+        found: Findings,
+    ) -> None:
         self.found = found
+        self.virtuals = virtuals
         self.checks = checks
         self.servers = servers
         self.defaults = file.defaults
@@ -56,7 +64,7 @@ class Pools:
     def read(self, name: str, table: ServiceTable) -> Service | None:
         """One service, or None when a fault left too little of it."""
         key: Key = ("services", name)
-        virtuals = read_virtuals(table, key, self.found)
+        written = self.virtuals.of[name]
         flags: list[Flag] = listed(table.scheduler_flags)
         settings = ServiceSettings(
             scheduler=pick("wlc", table.scheduler, self.defaults.scheduler),
@@ -66,6 +74,7 @@ class Pools:
         )
         self._check_flags(table, settings, key)
         members, sorry = self._pool(table, settings, key)
+        virtuals = [virtual for virtual, _ in written.virtuals]
         allow = read_allow(table, virtuals, key, self.found)
         whole = members if sorry is None else [*members, sorry]
         masquerade = read_masquerade(table, virtuals, whole, key, self.found)
@@ -93,6 +102,7 @@ class Pools:
             on_fail=pick("auto", table.on_fail, self.defaults.on_fail),
             cut_after=self._cut_after(table, key, self.cut_after),
             netmask6=netmask6,
+            matches=tuple(match for match, _ in written.matches),
             allow=allow,
             masquerade=masquerade,
             masquerade_as=masquerade_as,

@@ -5,16 +5,17 @@
 # the other one should be told here.
 """The document, resolved for one node, or its faults."""
 
-import re
 from ipaddress import ip_address
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from director.config.checks import Checks
-from director.config.cross import Crossing, taken_addresses
+from director.config.cross import Crossing
 from director.config.faults import Findings, Key
+from director.config.hooks import read_hooks
 from director.config.keepalived import keepalived_text
+from director.config.kernel import check_kept, read_kernel
 from director.config.nodes import NodeView, read_views
 from director.config.pairs import check_pairs
 from director.config.pools import Pools
@@ -23,14 +24,14 @@ from director.config.routers import Play, read_routers
 from director.config.schema import FileTable, SyncTable
 from director.config.servers import Servers
 from director.config.shape import shape, show
+from director.config.taken import Taken
 from director.config.traps import Traps, check_sysctls
 from director.config.vips import Bare
-from director.model.config import Config, KernelSettings, SyncSettings
+from director.config.virtuals import Virtuals
+from director.model.config import Config, SyncSettings
 from director.model.pool import Service
 from director.model.vip import Router
 from director.policy.pulse import MAXLEN
-
-SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -56,9 +57,11 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     all_routers = [router for play in plays.values() for router in play.routers]
     _check_vips(file, all_routers, fixed, found)
     syncs = {view.name: _sync(file, view, found) for view in views}
-    kernel = _kernel(file, found)
+    kernel = read_kernel(file, found)
+    hooks = read_hooks(file, found)
     daemons = [sync for sync in syncs.values() if sync is not None]
     services = _services(file, all_routers, daemons, fixed, found)
+    check_kept(kernel, services, found)
     name = _this_node(file, node, host, found)
     if name is None:
         return Resolved(None, ())
@@ -72,6 +75,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
         routers=play.routers,
         sync=syncs[name],
         kernel=kernel,
+        hooks=hooks,
     )
     keepalived = {
         view.name: keepalived_text(view.name, plays[view.name].routers, syncs[view.name])
@@ -189,36 +193,6 @@ def _group(table: SyncTable, key: Key, found: Findings) -> str:
     return group or ""
 
 
-def _kernel(file: FileTable, found: Findings) -> KernelSettings:
-    table = file.kernel
-    timeouts = [
-        read_duration(
-            getattr(table.timeouts, name), ("kernel", "timeouts", name), found, whole=True
-        )
-        for name in ("tcp", "tcp_fin", "udp")
-    ]
-    tcp, tcp_fin, udp = (0.0 if seconds is None else seconds for seconds in timeouts)
-    resync: float | None = automatic_resync(len(file.services))
-    if table.resync != "auto":
-        resync = read_duration(table.resync, ("kernel", "resync"), found, low=0.1)
-    for name in table.sysctl:
-        if SYSCTL.fullmatch(name) is None:
-            mend = 'write it in quotes, as in "net.ipv4.vs.sync_ports"'
-            found.add(("kernel", "sysctl", name), f'"{name}" is not a sysctl', mend)
-    return KernelSettings(
-        foreign=table.foreign,
-        sysctls=table.sysctls,
-        sysctl={name: str(value) for name, value in table.sysctl.items()},
-        timeouts=(tcp, tcp_fin, udp),
-        resync=resync or 0.0,
-    )
-
-
-def automatic_resync(services: int) -> float:
-    """Seconds between two full reads of the table: 2 up to 1,000 services, 30 at 20,000."""
-    return 2.0 + max(0, services - 1000) * 28.0 / 19000
-
-
 def _services(
     file: FileTable,
     routers: list[Router],
@@ -226,15 +200,17 @@ def _services(
     fixed: dict[str, str],
     found: Findings,
 ) -> list[Service]:
-    crossing = Crossing(file, routers, fixed, found)
+    virtuals = Virtuals(file, found)
+    crossing = Crossing(file, virtuals, routers, fixed, found)
     checks = Checks(file, found)
-    servers = Servers(file, taken_addresses(file, fixed), found)
-    pools = Pools(file, checks, servers, found)
+    servers = Servers(file, Taken(file, fixed, virtuals), found)
+    pools = Pools(file, virtuals, checks, servers, found)
     read = [pools.read(name, table) for name, table in file.services.items()]
     services = [service for service in read if service is not None]
     traps = Traps(file, syncs, found)
     for service in services:
         crossing.check(service)
         traps.check(service)
+    crossing.check_marks()
     check_sysctls(file, services, found, synced=bool(syncs))
     return services

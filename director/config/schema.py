@@ -31,6 +31,7 @@ Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 956
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
 Mark = Annotated[int, Meta(ge=1, le=4294967295)]
+MarkBase = Annotated[int, Meta(ge=2, le=0xFF00_0000)]  # 2**24 are ours from there on
 RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
 Share = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?%$", extra={"kind": "share"})]
 Unsigned = Annotated[int, Meta(ge=0, le=65535)]
@@ -42,6 +43,7 @@ Scheduler = Literal[
 Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
 ForwardingWord = Literal["dr", "tun", "nat"]
 OnFail = Literal["auto", "quiesce", "remove"]
+EventWord = Literal["role", "service", "destination", "config", "kernel", "sync"]
 ProtocolWord = Literal["tcp", "udp", "sctp"]
 
 
@@ -161,14 +163,14 @@ class TimeoutsTable(Table, frozen=True):
 class KernelTable(Table, frozen=True):
     """`[kernel]`."""
 
-    foreign: Annotated[Literal["keep"], Meta(extra={"later": ["remove"]})] = "keep"
-    keep_networks: Later = None
+    foreign: Literal["keep", "remove"] = "keep"
+    keep_networks: str | list[str] = []
     sysctls: Literal["enforce", "set-once", "report"] = "enforce"
     resync: DurationOr = "auto"
-    min_resync: Annotated[Literal["0s"], Meta(extra={"later": ["*"]})] = "0s"
+    min_resync: Duration = "0s"
     timeouts: TimeoutsTable = TimeoutsTable()
     sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
-    mark_base: Later = None
+    mark_base: MarkBase | UnsetType = UNSET
 
 
 class PaceTable(Table, frozen=True):
@@ -245,6 +247,14 @@ class PersistenceTable(Table, frozen=True):
     engine: Literal["sip"] | UnsetType = UNSET
 
 
+class MatchTable(Table, frozen=True):
+    """Packets that get the service's `fwmark`; without `ports` those to every port."""
+
+    address: str
+    protocol: ProtocolWord = "tcp"
+    ports: Port | str | list[Port | str] | UnsetType = UNSET
+
+
 class RealServerTable(Table, frozen=True):
     """A real server in a service's pool, with what differs from the service."""
 
@@ -304,7 +314,15 @@ class ServiceTable(Table, frozen=True):
     allow: str | list[str] | UnsetType = UNSET
     fwmark: Mark | UnsetType = UNSET
     family: Literal["ipv4", "ipv6"] | UnsetType = UNSET
-    match: Later = None
+    match: MatchTable | list[MatchTable] | UnsetType = UNSET
+
+
+class HookTable(Table, frozen=True):
+    """`[[hooks]]`: who is told of what happens."""
+
+    on: EventWord | list[EventWord]
+    run: list[str]
+    timeout: Duration | UnsetType = UNSET
 
 
 class IncludedTable(Table, frozen=True):
@@ -328,4 +346,4 @@ class FileTable(IncludedTable, frozen=True, kw_only=True):
     defaults: DefaultsTable = DefaultsTable()
     link: Later = None
     api: Later = None
-    hooks: Later = None
+    hooks: list[HookTable] = []

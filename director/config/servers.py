@@ -8,6 +8,7 @@ import msgspec
 from director.config.faults import Findings, Key
 from director.config.readers import check_names, element, listed, no_address, read_address
 from director.config.schema import FileTable
+from director.config.taken import Taken
 from director.model.address import canonical, family_of, parse_endpoint
 
 NAMED = re.compile(r"([A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
@@ -24,7 +25,7 @@ class Server(msgspec.Struct, frozen=True):
 class Servers:
     """The named real servers. `taken` says why an address cannot be a real server's."""
 
-    def __init__(self, file: FileTable, taken: dict[str, str], found: Findings) -> None:
+    def __init__(self, file: FileTable, taken: Taken, found: Findings) -> None:
         self.found = found
         self.taken = taken
         self.named: dict[str, tuple[str, ...]] = {}
@@ -65,7 +66,7 @@ class Servers:
 
     def refuse_taken(self, address: str, key: Key) -> None:
         """A VIP or a node's own address cannot be a real server's."""
-        why = self.taken.get(address)
+        why = self.taken.why(address)
         if ip_address(address).is_loopback:
             why = "is the director itself"
         if why is not None:

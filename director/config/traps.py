@@ -47,8 +47,8 @@ class Traps:
 
     def _datagrams(self, service: Service, key: Key) -> None:
         """What is for UDP alone (ip_vs_schedule, ip_vs_sip_fill_param)."""
-        protocol, kept = service.virtuals[0].protocol, service.settings.persistence
-        if service.virtuals[0].mark:
+        protocol, kept = service.protocol, service.settings.persistence
+        if protocol is None:
             if kept is not None and kept.engine:
                 fault = f"engine {kept.engine} reads UDP: all else that has the mark is dropped"
                 mend = "mark packets of UDP alone, or leave engine out"
@@ -69,21 +69,21 @@ class Traps:
         """A TCP check to a UDP port proves nothing, and one to port 0 is none."""
         if any(self.found.within(*key, one) for one in CHECK_KEYS):
             return
-        virtual = service.virtuals[0]
+        virtual, protocol = service.virtuals[0], service.protocol
         silent = _silent(table)
-        if virtual.protocol is not Protocol.TCP and silent:
-            fault = f"what is checked by default is TCP, and this is {virtual.protocol.name}"
-            mend = 'write check = { kind = "tcp", port = … }, or checks = "none"'
-            self.found.add((*key, "protocol"), fault, mend)
-        elif not all(one.port for one in service.virtuals) and any(
+        mend = 'write check = { kind = "tcp", port = … }, or checks = "none"'
+        if silent and protocol is not Protocol.TCP and (protocol or service.matches):
+            this = protocol.name if protocol else "several"
+            fault = f"what is checked by default is TCP, and this is {this}"
+            self.found.add((*key, "match" if _written(table, "match") else "protocol"), fault, mend)
+        elif not all(service.port_of(one) for one in service.virtuals) and any(
             place.endpoint.port == 0 and any(check.port == 0 for check in member.checks)
             for place, member in places_of(service)
         ):
-            fault = f"{virtual} has no port that could be checked"
-            mend = 'write check = { kind = "tcp", port = … }, or checks = "none"'
+            fault = f"{service.spell(virtual)} has no port that could be checked"
             where = next((one for one in ("check", "checks") if _written(table, one)), "check")
             if silent:
-                where = "fwmark" if virtual.mark else "virtual"
+                where = "fwmark" if _written(table, "fwmark") else "virtual"
             self.found.add((*key, where), fault, mend)
 
     def _failure(self, service: Service, table: ServiceTable, key: Key) -> None:
@@ -94,8 +94,8 @@ class Traps:
             if not means or not self.syncs:
                 continue
             if any(one.forwarding is Forwarding.TUN for one in service.members):
-                # A synced entry whose destination is gone keeps its tunnel method and has no
-                # destination, and ip_vs_tunnel_xmit reads cp->dest->tun_type unasked.
+                # What would have to go through a tunnel is dropped when its synced entry has no
+                # destination, for good (ip_vs_xmit.c, __ip_vs_get_out_rt).
                 fault = f"{name} removes a tunnel's destination, and with [sync] the peer's"
                 fault += " connections may still need it"
                 mend = f'write on_fail = "quiesce" and cut_after = "off" for {service.name}'

@@ -64,7 +64,7 @@ async def load(script: str) -> str:
 
 
 class Firewall:
-    """`lacking` says what is not there, and what that costs."""
+    """`lacking`: what is not there, and what that costs. `looked` is set after the first look."""
 
     def __init__(
         self,
@@ -83,14 +83,15 @@ class Firewall:
         self._first = comes_first(config)
         self._tables: Tables | None = None
         self.lacking: tuple[Finding, ...] = ()
+        self.looked = trio.Event()
+        self._marked = tuple(one.name for one in config.services if one.matches)
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Run; where clients are kept out or masqueraded, return once that stands."""
         self.shield()
+        nursery.start_soon(self.run)
         if self._first:
-            await nursery.start(self.run)
-        else:
-            nursery.start_soon(self.run)
+            await self.looked.wait()
 
     def shield(self, seconds: float = SHIELD) -> None:
         """For so long TCP for our services that IPVS does not know is dropped, and not reset.
@@ -114,15 +115,14 @@ class Firewall:
             if code not in (0, errno.ENOENT):
                 log.warning("no shield: %s", os.strerror(code))
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look as often as the table is read back, for ever; started once it has looked."""
+    async def run(self) -> None:
+        """Look as often as the table is read back, for ever."""
         while True:
             why = await self._look()
             if why and not self.lacking:
                 log.warning("nftables: %s", why)
-            self.lacking = (self._finding(why),) if why else ()
-            task_status.started()
-            task_status = trio.TASK_STATUS_IGNORED
+            self.lacking = self._findings(why) if why else ()
+            self.looked.set()
             await trio.sleep(TRY_AGAIN_AFTER if why else self._every)
 
     async def _look(self) -> str:
@@ -145,13 +145,22 @@ class Firewall:
             self._open_shield()
         return ""
 
-    def _finding(self, why: str) -> Finding:
-        return Finding(
+    def _findings(self, why: str) -> tuple[Finding, ...]:
+        rest = Finding(
             "alarm" if self._first else "notice",
             "nftables",
             f"{'; '.join(self._costs)}: {why}",
             "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
         )
+        if not self._marked:
+            return (rest,)
+        marks = Finding(
+            "alarm",
+            "nftables",
+            f"nothing marks the packets of {', '.join(self._marked)}, which get none: {why}",
+            "install nftables and load nf_tables; the next look tries again",
+        )
+        return (marks, rest)
 
 
 def _words(error: Exception) -> str:

@@ -1,4 +1,5 @@
-# What must outlive the engine: an operator's word, and the sysctls as they were before us.
+# What must outlive the engine: an operator's word, which virtual services are ours, and the sysctls
+# as they were before us.
 #
 # Written whole, synced and renamed, so that a power cut leaves the old file or the new one. A file
 # that cannot be read is set aside and said; the engine goes on, for the table in the kernel is the
@@ -8,12 +9,14 @@
 import math
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from director.model.service import WEIGHT_MAX
+from director.model.service import WEIGHT_MAX, ServiceKey
+from director.policy.ownership import parse_key
 from director.policy.weight import Override
 from director.wire.messages import Snapshot
 
@@ -33,11 +36,13 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """The content of state.json."""
+    """The content of state.json. `services`: the virtual services that are ours."""
 
     format: int = FORMAT
     overrides: list[Remembered] = []
+    services: list[str] = []
     sysctls_before: dict[str, str] = {}
+    timeouts_before: tuple[float, float, float] | None = None
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
@@ -115,6 +120,15 @@ def from_overrides(overrides: dict[tuple[str, str], Override], now: float) -> li
         for (service, server), one in sorted(overrides.items())
         if not one.is_over(now)
     ]
+
+
+def to_owned(memory: Memory) -> list[ServiceKey]:
+    """The virtual services that were ours. What cannot be read as one is nobody's."""
+    found = []
+    for text in memory.services:
+        with suppress(ValueError):
+            found.append(parse_key(text))
+    return found
 
 
 def last_snapshot(path: Path) -> Snapshot | None:

@@ -14,6 +14,8 @@ import trio
 from director import paths
 from director.engine import doors, memory, pulse
 from director.engine.firewall import Firewall
+from director.engine.journal import Journal
+from director.engine.keeping import Keeper
 from director.engine.reader import read_file
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
@@ -21,10 +23,11 @@ from director.engine.workers import Workers
 from director.errors import NoRight
 from director.kernel.hands import Hands, KernelHands
 from director.model.config import Config
+from director.policy.events import config_changes
 from director.policy.facts import Facts
+from director.policy.ownership import Ownership
 from director.policy.pulse import pulse_of
 from director.policy.strangers import strangers
-from director.policy.upkeep import sysctls_wanted
 from director.systemd import Systemd
 from director.wire.messages import Snapshot
 
@@ -53,47 +56,70 @@ async def _main(
     _make_firewall: Callable[[Config], Firewall] = Firewall,
 ) -> None:
     # Opened first: a second engine must fail before it has touched anything.
-    workers_door = await doors.open_door(runtime / paths.WORKERS_SOCKET, "director")
-    view_door = await doors.open_door(runtime / paths.VIEW_SOCKET, "director-view")
-    control_door = await doors.open_door(runtime / paths.CONTROL_SOCKET, "director-admin")
-    systemd = Systemd()
-    remembered, trouble = memory.recall(state_file)
-    if trouble:
-        log.warning("%s", trouble)
-    hands = _make_hands()
-    facts = Facts(config)
-    facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
-    _remember_sysctls(hands, config, remembered, state_file)
-    news = News()
-    reconciler = Reconciler(facts, hands, news)
-    workers = Workers(facts, news, _leave_snapshot(config, runtime))
-    firewall = _make_firewall(config)
-    verbs = Verbs(
-        facts=facts,
-        reconciler=reconciler,
-        workers=workers,
-        firewall=firewall,
-        news=news,
-        remembered=remembered,
-        state_file=state_file,
-    )
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            await firewall.start(nursery)
-            await nursery.start(reconciler.run)
-            nursery.start_soon(doors.serve, workers_door, workers.converse)
-            nursery.start_soon(doors.serve, view_door, verbs.view)
-            nursery.start_soon(doors.serve, control_door, verbs.control)
-            nursery.start_soon(_tell_ready, reconciler, workers)
-            nursery.start_soon(workers.beat)
-            nursery.start_soon(pulse.beat, pulse_of(config), workers.is_active)
-            nursery.start_soon(_feed_watchdog, systemd)
-            systemd.say("READY=1")
-            log.info("ready: %d services", len(config.services))
-            async for _ in signals:
-                break
-            systemd.say("STOPPING=1")
-            nursery.cancel_scope.cancel()
+    opened = [
+        await doors.open_door(runtime / name, group)
+        for name, group in (
+            (paths.WORKERS_SOCKET, "director"),
+            (paths.VIEW_SOCKET, "director-view"),
+            (paths.CONTROL_SOCKET, "director-admin"),
+        )
+    ]
+    await Engine(config, runtime, state_file, _make_hands(), _make_firewall(config)).run(*opened)
+
+
+class Engine:
+    """All that the engine is made of, and the loop that it turns in."""
+
+    def __init__(
+        self, config: Config, runtime: Path, state_file: Path, hands: Hands, firewall: Firewall
+    ) -> None:
+        remembered, trouble = memory.recall(state_file)
+        facts = Facts(config)
+        facts.overrides.update(memory.to_overrides(remembered, trio.current_time()))
+        news = News()
+        ownership = Ownership(config, memory.to_owned(remembered))
+        keeper = Keeper(config, ownership, remembered, state_file)
+        self._config = config
+        self._firewall = firewall
+        self._reconciler = Reconciler(facts, hands, news, ownership, keeper.note)
+        self._workers = Workers(facts, news, _leave_snapshot(config, runtime))
+        journal = _keep_journal(config, self._reconciler, self._workers, trouble)
+        self._verbs = Verbs(
+            facts=facts,
+            reconciler=self._reconciler,
+            workers=self._workers,
+            firewall=firewall,
+            journal=journal,
+            news=news,
+            remembered=remembered,
+            state_file=state_file,
+        )
+
+    async def run(
+        self,
+        workers_door: trio.SocketListener,
+        view_door: trio.SocketListener,
+        control_door: trio.SocketListener,
+    ) -> None:
+        """Until SIGTERM or SIGINT."""
+        systemd, workers = Systemd(), self._workers
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                await self._firewall.start(nursery)
+                await nursery.start(self._reconciler.run)
+                nursery.start_soon(doors.serve, workers_door, workers.converse)
+                nursery.start_soon(doors.serve, view_door, self._verbs.view)
+                nursery.start_soon(doors.serve, control_door, self._verbs.control)
+                nursery.start_soon(_tell_ready, self._reconciler, self._firewall, workers)
+                nursery.start_soon(workers.beat)
+                nursery.start_soon(pulse.beat, pulse_of(self._config), workers.is_active)
+                nursery.start_soon(_feed_watchdog, systemd)
+                systemd.say("READY=1")
+                log.info("ready: %d services", len(self._config.services))
+                async for _ in signals:
+                    break
+                systemd.say("STOPPING=1")
+                nursery.cancel_scope.cancel()
 
 
 def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
@@ -105,23 +131,20 @@ def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
     return snapshot
 
 
-def _remember_sysctls(
-    hands: Hands, config: Config, remembered: memory.Memory, state_file: Path
-) -> None:
-    """Record what stood before the first change, so that `clear` can put it back one day."""
-    if config.kernel.sysctls == "report":
-        return
-    names = tuple(name for name in sysctls_wanted(config) if name not in remembered.sysctls_before)
-    if found := hands.observe(names).sysctls:
-        remembered.sysctls_before |= found
-        try:
-            memory.store(state_file, remembered)
-        except OSError as error:
-            log.warning("%s: cannot be written: %s", state_file, error.strerror)
+def _keep_journal(
+    config: Config, reconciler: Reconciler, workers: Workers, trouble: str
+) -> Journal:
+    """Where events go; the first says which file is in force."""
+    journal = Journal(config.node, config.hooks, workers.programs.ask)
+    reconciler.tell = workers.tell = journal.tell
+    journal.tell(config_changes(config, trouble))
+    return journal
 
 
-async def _tell_ready(reconciler: Reconciler, workers: Workers) -> None:
+async def _tell_ready(reconciler: Reconciler, firewall: Firewall, workers: Workers) -> None:
+    """A VIP before what marks its packets would answer RST to them."""
     await reconciler.table_ready.wait()
+    await firewall.looked.wait()
     workers.table_ready()
 
 

@@ -3,30 +3,45 @@
 # Rules of this room:
 # 1. It waits for nothing: the first news is acted on at once, and what arrives while a batch is
 #    with the kernel makes the next batch. A burst costs two rounds, a single transition none.
+#    (`min_resync` slows this down for who asks.)
 # 2. A refusal is news like any other: what is really there is read again, and the next round tries
 #    again after RETRY_AFTER.
-# 3. The last observed state is kept up to date with what was applied, so that one weight change
-#    is one netlink message; a slow round reads everything again and repairs what differs.
-# 4. `repaired` counts what somebody else changed: neither what we were refused before and try
+# 3. The last observed state, the book, is kept up to date with what was applied, so that one weight
+#    change is one netlink message; a slow round reads everything again and repairs what differs.
+# 4. Nothing here costs what exists, but for that reading; and it goes in slices, with a look at the
+#    news between them. What is applied meanwhile is the last word on its objects (book.carry).
+# 5. `repaired` counts what somebody else changed: neither what we were refused before and try
 #    again, nor what a count of connections that was read makes us do.
 """Reconcile: derive, diff, apply."""
 
 import logging
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Iterable
+from time import perf_counter
 
 import trio
 
+from director.engine.journal import Tell, unheard
 from director.kernel.hands import Hands
-from director.model.ops import Observed, Op, Refused, show
-from director.model.service import Table
-from director.policy.book import enter, look
+from director.kernel.netlink import Garbled, Torn
+from director.model.ops import Observed, Op, Refused, TableOp, show
+from director.model.pool import Service
+from director.model.service import Destination, Table
+from director.policy import events
+from director.policy.agenda import Agenda
+from director.policy.book import carry, enter, look
 from director.policy.desired import NEVER, DesiredService, derive
 from director.policy.facts import Facts, Touched
+from director.policy.ownership import Ownership
 from director.policy.plan import diff
 from director.policy.serving import PATIENCE
-from director.policy.upkeep import sysctls_wanted, upkeep
+from director.policy.sysctls import sysctls_read
+from director.policy.upkeep import upkeep
 
 RETRY_AFTER = 1.0
+LOT = 64  # services that are derived and applied without a look at the news
+SLICE = 0.002  # seconds of reading or comparing without one
+SHOWN_MAX = 40  # operations of one round that are logged one by one
 
 log = logging.getLogger("director.engine")
 
@@ -44,6 +59,10 @@ class News:
             self._touched |= touched
             self._event.set()
 
+    def wake(self) -> None:
+        """There is something to do, though it is about no service."""
+        self._event.set()
+
     async def wait(self) -> None:
         """Until there is news."""
         await self._event.wait()
@@ -58,17 +77,37 @@ class News:
 class Reconciler:
     """Owns the desired state, and is the only one that applies anything to IPVS."""
 
-    def __init__(self, facts: Facts, hands: Hands, news: News) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        hands: Hands,
+        news: News,
+        ownership: Ownership | None = None,
+        remember: Callable[[Observed], None] = lambda _: None,
+    ) -> None:
+        """`remember` is told what stands, before anything of it is changed."""
         self.facts = facts
         self.desired: dict[str, DesiredService] = {}
         self.refused: tuple[Refused, ...] = ()
+        self.unreadable = ""
         self.repaired = 0
         self.table_ready = trio.Event()
+        self.ownership = ownership or Ownership(facts.config)
+        self._remember = remember
+        self.tell: Tell = unheard  # of events
         self._hands = hands
         self._news = news
+        self._agenda = Agenda()
+        self._waiting: deque[str] = deque()  # touched, and not derived yet
+        self._decided = False  # every verdict was in before the last lot was taken
         self._resync_at = 0.0
+        self._free_at = 0.0  # by `min_resync`
+        self._done = 0  # operations in this round
         self._ready_by = NEVER
-        self._turned_at = 0.0
+        # Of a reading that is under way, or being worked off:
+        self._journal: list[TableOp] = []
+        self._before: Observed | None = None  # what we believed
+        self._said: tuple[Refused, ...] = ()  # refused before it, and logged then
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reconcile for ever; started once the first round is through."""
@@ -78,76 +117,176 @@ class Reconciler:
         while True:
             with trio.move_on_at(self._next_at()):
                 await self._news.wait()
+            # News waits for `min_resync`, and for the first reading; a reading waits for nothing.
+            free_at = NEVER if self.facts.observed is None else self._free_at
+            await trio.sleep_until(min(free_at, self._resync_at))
             await self.round()
 
     async def round(self) -> None:
         """One round: what is touched or due is derived, and the difference applied."""
-        now = self._turned_at = trio.current_time()
-        # Asked before anything waits: a verdict that comes while we apply is the next round's.
-        decided = self.table_ready.is_set() or self.facts.is_decided()
-        touched = self._news.take()
-        touched |= {name for name, there in self.desired.items() if there.next_at <= now}
-        if self.facts.observed is not None:
-            await self._apply(self._plan(touched, self.facts.observed, now))
+        now = trio.current_time()
+        self._done = 0
+        if self.facts.observed is not None and now >= self._free_at:
+            while await self._one_lot():
+                if trio.current_time() >= self._resync_at:
+                    break  # a flood of news must not keep us from reading
         if now >= self._resync_at:
-            await self._resync(now)
-        if decided or now >= self._ready_by:
+            await self._resync()
+        if self._done > SHOWN_MAX:
+            log.info("and %d operations more", self._done - SHOWN_MAX)
+        overdue = trio.current_time() >= self._ready_by
+        if self.facts.observed is not None and (self._decided or overdue):
             self.table_ready.set()
 
     def _next_at(self) -> float:
-        # An instant that has passed is not waited for again: what it should have done hangs on
-        # something else (a verdict, a refusal), and news or a reading will bring that.
-        instants = (there.next_at for there in self.desired.values())
-        due = min((at for at in instants if at > self._turned_at), default=NEVER)
+        if self._waiting:
+            return self._free_at
         waiting = NEVER if self.table_ready.is_set() else self._ready_by
-        return min(due, self._resync_at, waiting)
+        return min(self._agenda.next_at(), self._resync_at, waiting)
 
-    async def _resync(self, now: float) -> None:
+    async def _one_lot(self) -> bool:
+        """Derive and apply some of what is touched or due, the newest first; was there any?"""
+        # Asked before anything waits: a verdict that comes while we apply is the next lot's.
+        decided = self.facts.is_decided()
+        now = trio.current_time()
+        self._waiting.extendleft(sorted(self._news.take() | self._agenda.take(now), reverse=True))
+        if not self._waiting:
+            self._decided = decided
+            return False
+        lot = dict.fromkeys(self._waiting.popleft() for _ in range(min(LOT, len(self._waiting))))
+        await self._apply(self._plan(lot, now))
+        return True
+
+    async def _resync(self) -> None:
         """Read everything, and mend what differs."""
-        believed = self.facts.observed
-        observed = self._hands.observe(tuple(sysctls_wanted(self.facts.config)))
-        await trio.lowlevel.checkpoint()
-        self._resync_at = now + self.facts.config.kernel.resync
-        ops = self._plan(self.facts.learn_observed(observed, now), observed, now)
-        ops += upkeep(self.facts.config, observed, first=believed is None)
-        drifted: set[int] = set()
-        if believed is not None:
-            drifted = {id(op) for op in ops if look(believed, op) != look(observed, op)}
+        config, began = self.facts.config, trio.current_time()
+        # What is refused from here on brings it forward.
+        self._resync_at = began + config.kernel.resync
+        observed = await self._read()
+        if observed is None:
+            return
+        # So that the next one has ended by then.
+        took = min(trio.current_time() - began, config.kernel.resync / 2)
+        self._resync_at -= took
+        first = self.facts.observed is None
+        if self.facts.observed is not None:
+            carry(self.facts.observed, observed, self._journal)
+        self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
-        before, self.refused = self.refused, ()
-        await self._apply(ops, drifted, before)
+        self._said, self.refused = self.refused, ()
+        self.ownership.learn(observed, began)
+        self._remember(observed)
+        await self._compare(observed, began)
+        while await self._one_lot():
+            pass
+        await self._apply(upkeep(config, observed, first=first))
+        if self.table_ready.is_set():
+            await self._apply(self.ownership.farewell(self.facts, began))
+        self._before, self._said = None, ()
 
-    def _plan(self, touched: Touched, observed: Observed, now: float) -> tuple[Op, ...]:
+    async def _read(self) -> Observed | None:
+        """The whole kernel, with the news attended to in between; None when it cannot be read."""
+        self._journal = []
+        reading = self._hands.observing(sysctls_read(self.facts.config))
+        try:
+            while True:
+                ends = perf_counter() + SLICE
+                next(reading)
+                while perf_counter() < ends:
+                    next(reading)
+                await self._look_up()
+        except StopIteration as done:
+            self.unreadable = ""
+            observed: Observed = done.value
+            return observed
+        except (OSError, Torn, Garbled) as error:
+            self.unreadable = str(error) or type(error).__name__
+            log.warning("the table cannot be read: %s; the next round tries again", self.unreadable)
+            self._resync_at = min(self._resync_at, trio.current_time() + RETRY_AFTER)
+            return None
+
+    async def _look_up(self) -> None:
+        """In the middle of long work: let others run, and act on what they tell."""
+        await trio.lowlevel.checkpoint()
+        if self.facts.observed is not None and trio.current_time() >= self._free_at:
+            await self._one_lot()
+
+    async def _compare(self, observed: Observed, now: float) -> None:
+        """Every service of which the kernel has something else than we want is touched.
+
+        Or may have: what drains is judged by the connections that it has left.
+        """
+        draining = {
+            service for (service, _), one in self.facts.overrides.items() if one.kind == "drain"
+        }
+        ends = perf_counter() + SLICE
+        for service in self.facts.services.values():
+            if self._differs(service, observed, now) or service.name in draining:
+                self._waiting.append(service.name)
+            if perf_counter() >= ends:
+                await self._look_up()
+                ends = perf_counter() + SLICE
+
+    def _differs(self, service: Service, observed: Observed, now: float) -> bool:
+        """Also where something leaves."""
+        wanted = self.desired.get(service.name)
+        leaving = self.facts.leaving
+        if (
+            wanted is not None
+            and not any(virtual in leaving for virtual in service.virtuals)
+            and all(observed.table.get(key) == there for key, there in wanted.table.items())
+        ):
+            return False
+        self.facts.learn_leaving(service, now)
+        return True
+
+    def _plan(self, touched: Iterable[str], now: float) -> tuple[Op, ...]:
+        assert self.facts.observed is not None
         table: Table = {}
         for name in touched:
-            self.desired[name] = derive(self.facts, name, now)
-            self.facts.learn_courses(self.desired[name].courses)
-            table |= self.desired[name].table
-        return diff(table, observed.table)
+            before = self.desired.get(name)
+            wanted = self.desired[name] = derive(self.facts, name, now)
+            self.tell(events.service_changes(self.facts.services[name], before, wanted, now))
+            self.facts.learn_courses(wanted.courses)
+            # An instant that has passed is not waited for again: what it should have done hangs on
+            # something else (a refusal), and news or a reading will bring that.
+            self._agenda.put(name, wanted.next_at if wanted.next_at > now else NEVER)
+            table |= wanted.table
+        return diff(table, self.facts.observed.table)
 
-    async def _apply(
-        self,
-        ops: tuple[Op, ...],
-        drifted: Collection[int] = (),
-        said: tuple[Refused, ...] = (),
-    ) -> None:
-        """`drifted` are the ids of repairs; what is in `said` was refused and logged before."""
+    async def _apply(self, ops: tuple[Op, ...]) -> None:
+        assert self.facts.observed is not None
         refused: list[Refused] = []
         for batch in self._hands.apply_batches(ops):
             refused += batch
             await trio.lowlevel.checkpoint()
         failed = {id(one.op) for one in refused}
-        assert self.facts.observed is not None
         for op in ops:
             if id(op) not in failed:
-                repairs = id(op) in drifted
-                self.repaired += repairs
-                log.info("%s%s", "repaired: " if repairs else "", show(op))
-                enter(self.facts.observed, op)
+                self._enter(op, self.facts.observed)
         for one in refused:
-            if one not in said and one not in self.refused:
+            if one not in self._said and one not in self.refused:
                 log.warning("refused: %s: %s; %s", show(one.op), one.name, one.mend)
+                self.tell((events.refused(one),))
         if refused:
             earlier = [one for one in self.refused if one.op not in ops]
             self.refused = (*earlier, *refused)
             self._resync_at = min(self._resync_at, trio.current_time() + RETRY_AFTER)
+        if ops:
+            self._free_at = trio.current_time() + self.facts.config.kernel.min_resync
+
+    def _enter(self, op: Op, book: Observed) -> None:
+        """It was taken: into the book with it, and into the log."""
+        before, found = self._before, look(book, op)
+        repairs = before is not None and look(before, op) != found
+        self.repaired += repairs
+        self._done += 1
+        if self._done <= SHOWN_MAX:
+            there = found if isinstance(found, Destination) else None
+            log.info("%s%s", "repaired: " if repairs else "", show(op, there))
+        self.tell(events.applied(op, repairs=repairs))
+        enter(book, op)
+        if isinstance(op, TableOp):
+            self._journal.append(op)
+            if before is not None:
+                carry(book, before, (op,))

@@ -10,6 +10,7 @@ import trio
 
 from director.engine import memory
 from director.engine.firewall import Firewall
+from director.engine.journal import Journal
 from director.engine.operator import Operator, refusal
 from director.engine.reconcile import News, Reconciler
 from director.engine.workers import Workers
@@ -34,6 +35,7 @@ class Verbs:
         reconciler: Reconciler,
         workers: Workers,
         firewall: Firewall,
+        journal: Journal,
         news: News,
         remembered: memory.Memory,
         state_file: Path,
@@ -44,7 +46,11 @@ class Verbs:
         self._firewall = firewall
         self._loaded_at = time.time()
         operator = Operator(facts, news, remembered, state_file)
-        self._reading: dict[str, Callable[[Ask], Answer]] = {"status": self._status}
+        self._journal = journal
+        self._reading: dict[str, Callable[[Ask], Answer]] = {
+            "status": self._status,
+            "events": self._events,
+        }
         self._changing: dict[str, Callable[[Ask], Answer]] = {
             "maintenance": operator.maintenance,
             "drain": operator.drain,
@@ -70,10 +76,12 @@ class Verbs:
             processes=self._workers.states(),
             refused=self._reconciler.refused,
             repaired=self._reconciler.repaired,
+            leaving=tuple(self._reconciler.ownership.leaving),
             lacking=(
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,
             ),
+            programs=self._workers.programs.states(),
         )
         return report(self._facts, self._reconciler.desired, around)
 
@@ -89,6 +97,8 @@ class Verbs:
                     asked += 1
                     if not isinstance(message, Ask) or asked > REQUESTS_MAX:
                         break
+                    if message.verb == "events":
+                        await self._journal.wait(message.args)
                     link.say(self._answer(message, verbs))
             nursery.cancel_scope.cancel()
 
@@ -108,6 +118,9 @@ class Verbs:
     def _status(self, _ask: Ask) -> Answer:
         state = self.state()
         return Answer(Exit.DONE if state.well else Exit.NO, msgspec.json.encode(state).decode())
+
+    def _events(self, ask: Ask) -> Answer:
+        return Answer(Exit.DONE, msgspec.json.encode(self._journal.after(ask.args)).decode())
 
     def _failover(self, ask: Ask) -> Answer:
         router = ask.args.get("router", "")

@@ -12,11 +12,14 @@ from math import inf
 
 import trio
 
+from director.engine.journal import Tell, unheard
+from director.engine.programs import Programs
 from director.engine.reconcile import News
 from director.link import Link
 from director.model.check import Standing
 from director.model.state import ProcessState
 from director.policy.dealing import deal
+from director.policy.events import role_changes
 from director.policy.facts import Facts
 from director.policy.report import rfc3339
 from director.wire.messages import (
@@ -26,6 +29,7 @@ from director.wire.messages import (
     Hello,
     Levels,
     Message,
+    Ran,
     Role,
     Roles,
     Snapshot,
@@ -73,6 +77,9 @@ class Workers:
         self._connected: list[Worker] = []
         self._epoch = 0
         self._ready = False
+        self._asked: set[str] = set()
+        self.programs = Programs()
+        self.tell: Tell = unheard  # of events
         self.roles: tuple[Role, ...] = ()
 
     async def converse(self, stream: trio.SocketStream) -> None:
@@ -117,6 +124,7 @@ class Workers:
 
     def hand_over(self, router: str) -> bool:
         """Ask vrrp to let the peer take a router (all: ""); False when no vrrp is connected."""
+        self._asked = {one.router for one in self.roles if router in ("", one.router)}
         return self._tell_vrrp(HandOver(router))
 
     def is_active(self) -> bool:
@@ -132,6 +140,7 @@ class Workers:
         playing = {worker.hello.role for worker in self._connected}
         needed = {"checks"} if self._facts.probing.targets else set()
         needed |= {"vrrp"} if self._snapshot.routers else set()
+        needed |= {"exec"} if self._facts.config.hooks else set()
         return sorted(needed - playing)
 
     def _welcome(self, worker: Worker) -> Worker:
@@ -142,6 +151,8 @@ class Workers:
             link.say(self._snapshot)
             if self._ready:
                 link.say(TableReady())
+        elif hello.role == "exec":
+            self.programs.connected(link)
         else:
             self._deal()
         return worker
@@ -151,6 +162,8 @@ class Workers:
         log.warning("%s is gone; its last word stands", worker.hello.name)
         if worker.hello.role == "checks":
             self._deal()
+        if worker.hello.role == "exec":
+            self.programs.gone()
 
     def _deal(self) -> None:
         workers = {w.hello.name: w for w in self._connected if w.hello.role == "checks"}
@@ -179,21 +192,19 @@ class Workers:
                 self._learn(standings)
             case "vrrp", Roles(roles):
                 self._hear_roles(roles)
+            case "exec", Ran():
+                self.programs.hear(message)
             case _, Beat(lateness, histogram) if 0 <= lateness < inf:
                 worker.lateness, worker.histogram = lateness, histogram
             case _:
                 return
 
     def _learn(self, standings: tuple[Standing, ...]) -> None:
-        for standing in standings:
-            before = self._facts.standings.get(standing.key)
-            if before is None or before.health != standing.health:
-                log.info("%s is %s: %s", standing.key, standing.health, standing.reason)
         self._news.tell(self._facts.learn_standings(standings, trio.current_time()))
 
     def _hear_roles(self, roles: tuple[Role, ...]) -> None:
         before = {role.router: role.role for role in self.roles}
-        for role in roles:
-            if before.get(role.router) != role.role:
-                log.info("virtual router %s is %s: %s", role.router, role.role, role.reason)
+        changes = role_changes(before, roles, self._asked)
+        self._asked -= {change.object for change in changes}
         self.roles = roles
+        self.tell(changes)

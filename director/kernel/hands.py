@@ -4,7 +4,8 @@
 # 1. No decision is taken here, and order is kept: consecutive operations on the table go in one
 #    send, anything else goes alone between them.
 # 2. The calls block, for a millisecond each: `apply_batches` and `observing` stop in between, so
-#    that a loop with other duties can turn. Only one of them at a time, and no other in between.
+#    that a loop with other duties can turn. Where `observing` has stopped, anything may be applied;
+#    what it gives in the end may then show the state before or after.
 # 3. What the engine asks of a kernel is the protocol Hands. tests/fakes/kernel.py has a second one,
 #    and tests/kernel/test_contract.py holds both to the same behaviour.
 """Observe and apply."""
@@ -67,6 +68,8 @@ class KernelHands:
             counters=counters,
             sync=syncd.observe(self._ipvs),
             sysctls=sysctl.read(sysctls),
+            closed=sysctl.closed(sysctls),
+            table_size=self._ipvs.info().table_size,
             timeouts=self._ipvs.timeouts(),
         )
 

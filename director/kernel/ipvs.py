@@ -18,6 +18,7 @@
 # - A service that goes away between the two dumps has an empty second one, not an error.
 """IPVS over generic netlink."""
 
+import errno
 import math
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -129,8 +130,7 @@ class Ipvs:
 
     def apply_batch(self, ops: Sequence[TableOp]) -> list[Refused]:
         """At most BATCH operations in one send."""
-        answers = self._socket.transact([self._request(*encode(op)) for op in ops])
-        return refusals(ops, answers)
+        return self._carry_out(ops, [self._request(*encode(op)) for op in ops])
 
     def info(self) -> Info:
         """Version and size. Raises OSError."""
@@ -160,13 +160,20 @@ class Ipvs:
 
     def command(self, op: Op, command: int, body: bytes) -> list[Refused]:
         """One operation that is not about the table."""
-        return refusals([op], self._socket.transact([self._request(command, body)]))
+        return self._carry_out([op], [self._request(command, body)])
 
     def collect(
         self, command: int, body: bytes, take: Callable[[memoryview], T], *, dump: bool = False
     ) -> list[T]:
         """What `take` makes of each answer (generic netlink header first)."""
         return self._socket.collect(self._request(command, body, DUMP if dump else ACK), take)
+
+    def _carry_out(self, ops: Sequence[Op], requests: Sequence[bytes]) -> list[Refused]:
+        try:
+            answers = self._socket.transact(requests)
+        except (OSError, Garbled) as error:
+            answers = [Answer(errno.EBADMSG, f"the answer cannot be read: {error}")] * len(ops)
+        return refusals(ops, answers)
 
     def _request(self, command: int, body: bytes, flags: int = 0) -> bytes:
         return pack(self._family, flags, GENERIC_HEAD.pack(command, 1) + body)

@@ -14,6 +14,7 @@
 """Read and write sysctls."""
 
 import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,6 +44,25 @@ def read(names: Iterable[str], root: Path = ROOT) -> dict[str, str]:
         except (OSError, ValueError):
             continue
     return found
+
+
+def closed(names: Iterable[str], root: Path = ROOT) -> frozenset[str]:
+    """Those that are there and that we may not write.
+
+    Found by opening: access(2) asks for the real user, and forgets capabilities that a user has.
+    """
+    found = set()
+    for name in names:
+        try:
+            os.close(os.open(path_of(name, root), os.O_WRONLY | os.O_CLOEXEC))
+        except PermissionError:
+            found.add(name)
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                found.add(name)
+        except ValueError:
+            continue
+    return frozenset(found)
 
 
 def write(op: SetSysctl, root: Path = ROOT) -> list[Refused]:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from director.model.event import Hook
 from director.model.pool import Service
 from director.model.vip import Router
 
@@ -24,20 +25,26 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the kernel is kept: seconds, and single sysctl values over the built-in profile."""
+    """How the kernel is kept: seconds, and single sysctl values over the built-in profile.
+
+    `drain` is for services that no file names any more.
+    """
 
     foreign: str = "keep"
+    keep_networks: tuple[str, ...] = ()
+    drain: float = 300.0
     sysctls: str = "enforce"
     sysctl: dict[str, str] = {}
     timeouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     resync: float = 2.0
+    min_resync: float = 0.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file, validated and resolved for one node.
 
     `runs` is `director`, or what else this node runs. `interfaces` maps a role to a device.
-    `digest` identifies the text (both nodes share it).
+    `digest` identifies the text (both nodes share it). `cores` are this machine's.
     """
 
     node: str
@@ -47,5 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     routers: tuple[Router, ...] = ()
     sync: SyncSettings | None = None
     kernel: KernelSettings = KernelSettings()
+    hooks: tuple[Hook, ...] = ()
     digest: str = ""
     file: str = ""
+    cores: int = 1

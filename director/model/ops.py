@@ -104,7 +104,8 @@ Op = TableOp | StartSync | StopSync | SetSysctl | SetTimeouts
 class Refused(msgspec.Struct, frozen=True):
     """An operation that the kernel did not carry out; `text` is its own word, where it has one.
 
-    ENOBUFS means that the answer was lost: whether it was carried out, only reading tells.
+    ENOBUFS means that the answer was lost, EBADMSG that it cannot be read: whether the operation
+    was carried out, only reading tells.
     """
 
     op: Op
@@ -126,13 +127,17 @@ class Refused(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, kw_only=True):
     """All that was read from the kernel. Only the sysctls that were asked for and that exist.
 
-    `sync` holds the daemons that run, by role; `timeouts` are tcp, tcp_fin, udp in seconds.
+    `closed` are those of them that cannot be written here; `table_size` counts the rows of the
+    connection table (0: not known). `sync` holds the daemons that run, by role; `timeouts` are tcp,
+    tcp_fin, udp in seconds.
     """
 
     table: Table = {}
     counters: dict[Place, Counters] = {}
     sync: dict[str, SyncSettings] = {}
     sysctls: dict[str, str] = {}
+    closed: frozenset[str] = frozenset()
+    table_size: int = 0
     timeouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
@@ -208,6 +213,7 @@ MENDS = {
     errnos.ESRCH: NEXT_ROUND,
     errnos.ENOENT: NEXT_ROUND,
     errnos.ENOBUFS: NEXT_ROUND,
+    errnos.EBADMSG: NEXT_ROUND,
     errnos.EINTR: NEXT_ROUND,
     errnos.ENOMEM: "free memory: the kernel has none for it",
     errnos.ERANGE: "correct the weight (0 or more) or the thresholds (lower not above upper)",

@@ -6,7 +6,8 @@ import msgspec
 
 from director.model.address import Endpoint, Family, Prefix
 from director.model.check import Check
-from director.model.service import Forwarding, ServiceKey, ServiceSettings, Tunnel
+from director.model.match import Match
+from director.model.service import Forwarding, Protocol, ServiceKey, ServiceSettings, Tunnel
 
 Role = Literal["real", "backup", "sorry"]
 
@@ -38,9 +39,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     `on_fail` is `auto`, `quiesce` or `remove`. `cut_after`: seconds of failure after which a
     destination that was quiesced is removed, with its connections; None is never. `slow_start`:
     seconds until who came up has its whole weight. `panic_below`: with a smaller share of the real
-    servers up, all serve. `allow` are the networks whose clients may come, without overlaps; empty:
-    all may. `masquerade` are those whose clients NAT real servers see as `masquerade_as` (at most
-    one address of each family), else as the virtual address.
+    servers up, all serve. `matches` is what the director marks; a mark without one is
+    for somebody else to set. `allow` are the networks whose clients may come, without overlaps;
+    empty: all may. `masquerade` are those whose clients NAT real servers see as `masquerade_as` (at
+    most one address of each family), else as the virtual address.
     """
 
     name: str
@@ -60,6 +62,31 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     allow: tuple[Prefix, ...] = ()
     masquerade: tuple[Prefix, ...] = ()
     masquerade_as: tuple[str, ...] = ()
+    matches: tuple[Match, ...] = ()
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """Of all its packets; None where they may be of several, or somebody else marks them."""
+        if not self.matches and len(self.virtuals) == 1 and not self.virtuals[0].mark:
+            return self.virtuals[0].protocol  # most are like this
+        marked = {match.mark for match in self.matches}
+        if any(key.mark and key.mark not in marked for key in self.virtuals):
+            return None
+        found = {match.protocol for match in self.matches}
+        found |= {key.protocol for key in self.virtuals if not key.mark}
+        return found.pop() if len(found) == 1 else None
+
+    def spell(self, virtual: ServiceKey) -> str:
+        """A virtual service as the file says it: a mark by what it is set on, where that is one."""
+        marked = [match for match in self.matches if match.mark == virtual.mark]
+        return str(marked[0]) if len(marked) == 1 else str(virtual)
+
+    def port_of(self, virtual: ServiceKey) -> int:
+        """The port of a virtual service; 0 where it has several, or every one."""
+        if not virtual.mark or not self.matches:
+            return virtual.port
+        ports = {match.port for match in self.matches if match.mark == virtual.mark}
+        return ports.pop() if len(ports) == 1 else 0
 
     @property
     def pool(self) -> tuple[Member, ...]:

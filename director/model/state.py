@@ -97,11 +97,15 @@ class RefusedState(msgspec.Struct, frozen=True):
 
 
 class KernelState(msgspec.Struct, frozen=True):
-    """Virtual services that are not ours, refusals, and how many differences were repaired."""
+    """Virtual services that are not ours, refusals, and how many differences were repaired.
+
+    `leaving` are those that no file names any more, while they drain.
+    """
 
     foreign: tuple[str, ...]
     refused: tuple[RefusedState, ...]
     repaired: int
+    leaving: tuple[str, ...] = ()
 
 
 class ProcessState(msgspec.Struct, frozen=True):
@@ -118,6 +122,21 @@ class ProcessState(msgspec.Struct, frozen=True):
     lateness_histogram: tuple[int, ...] = ()
 
 
+class ProgramState(msgspec.Struct, frozen=True):
+    """What the engine had director-exec run: how often, and how it ended the last time.
+
+    `dropped` were never run, for too many waited.
+    """
+
+    name: str
+    runs: int = 0
+    failed: int = 0
+    dropped: int = 0
+    last: str = ""
+    last_failed: bool = False
+    at: str = ""
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one director at one instant."""
 
@@ -132,3 +151,4 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     sync: SyncState
     kernel: KernelState
     processes: tuple[ProcessState, ...]
+    programs: tuple[ProgramState, ...] = ()

@@ -1,5 +1,7 @@
 """Keep the last observed state up to date with what was applied."""
 
+from collections.abc import Iterable
+
 from director.model.ops import (
     AddDestination,
     AddService,
@@ -13,6 +15,7 @@ from director.model.ops import (
     SetTimeouts,
     StartSync,
     StopSync,
+    TableOp,
 )
 from director.model.pool import Place
 from director.model.service import VirtualService
@@ -59,6 +62,30 @@ def enter(observed: Observed, op: Op) -> None:
             del table[key].destinations[endpoint]
         case _:
             _enter_upkeep(observed, op)
+
+
+def carry(book: Observed, observed: Observed, ops: Iterable[TableOp]) -> None:
+    """Into `observed` goes what was applied while it was read, as `book` has it.
+
+    A reading takes its time: of these objects it may show what stood before or after. Whatever else
+    it shows stays, also that the service of such a destination is gone.
+    """
+    for op in ops:
+        kept, there = book.table.get(op.key), observed.table.get(op.key)
+        match op:
+            case AddService(key) | SetService(key) | DeleteService(key):
+                if kept is None:
+                    observed.table.pop(key, None)
+                elif there is not None or isinstance(op, AddService):
+                    ends = {} if there is None else there.destinations
+                    observed.table[key] = VirtualService(kept.settings, ends)
+            case AddDestination(_, at) | SetDestination(_, at) | DeleteDestination(_, at):
+                if there is None or kept is None:
+                    continue
+                there.destinations.pop(at, None)
+                observed.counters.pop(Place(op.key, at), None)  # perhaps counted before
+                if at in kept.destinations:
+                    there.destinations[at] = kept.destinations[at]
 
 
 def _enter_upkeep(observed: Observed, op: StartSync | StopSync | SetSysctl | SetTimeouts) -> None:

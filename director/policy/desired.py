@@ -24,6 +24,7 @@ from director.policy.serving import (
     ramp_of,
     turn_of,
 )
+from director.policy.tunnels import needed_for
 from director.policy.verdict import Verdict
 from director.policy.weight import Override, Weight, weigh
 
@@ -71,48 +72,47 @@ class DesiredService(msgspec.Struct, frozen=True):
 def derive(facts: Facts, name: str, now: float) -> DesiredService:
     """The whole desired state of one service, from scratch."""
     service = facts.services[name]
-    seen = [_look(facts, service, place, member, now) for place, member in places_of(service)]
+    by_virtual: dict[ServiceKey, list[_Seen]] = {virtual: [] for virtual in service.virtuals}
+    for place, member in places_of(service):
+        by_virtual[place.service].append(_look(facts, service, place, member, now))
     courses = {
         virtual: judge_serving(
             service,
-            (one.judged for one in seen if one.place.service == virtual),
+            (one.judged for one in seen),
             facts.courses.get(virtual, Course()),
             now,
         )
-        for virtual in service.virtuals
+        for virtual, seen in by_virtual.items()
     }
-    rows = tuple(_row(facts, service, one, courses[one.place.service], now) for one in seen)
-    destinations: dict[Place, Destination] = {
-        row.place: _destination(row) for row in rows if not row.removed
+    rows = tuple(
+        _row(facts, service, one, courses[virtual], now)
+        for virtual, seen in by_virtual.items()
+        for one in seen
+    )
+    wanted: dict[ServiceKey, dict[Endpoint, Destination]] = {
+        virtual: {} for virtual in service.virtuals
     }
+    for row in rows:
+        if not row.removed:
+            wanted[row.place.service][row.place.endpoint] = _destination(row)
     instants = [row.override.until for row in rows if row.override and row.override.until > now]
     instants += [row.cut_at for row in rows if not row.removed]
     instants += [due_at(service, course, now) for course in courses.values()]
-    next_at = min(instants, default=NEVER)
-    for place, since in facts.leaving.items():
-        if place.service in service.virtuals:
-            gone_at = since + service.drain
-            if (remains := _leaving(facts, place, gone_at, now)) is not None:
-                destinations[place] = remains
-                next_at = min(next_at, gone_at)
+    decided = all(row.verdict.health != "unknown" for row in rows)
+    for virtual in service.virtuals:
+        for endpoint, since in facts.leaving.get(virtual, {}).items():
+            place = Place(virtual, endpoint)
+            remains, gone_at = _leaving(facts, place, since, service.drain, now)
+            if not decided:  # what serves now may be all there is
+                remains = _standing(facts, place)
+            if remains is not None:
+                wanted[virtual][endpoint] = remains
+                instants.append(gone_at)
     table = {
-        virtual: VirtualService(
-            service.settings_for(virtual), _under(virtual_places(destinations, virtual))
-        )
-        for virtual in service.virtuals
+        virtual: VirtualService(service.settings_for(virtual), ends)
+        for virtual, ends in wanted.items()
     }
-    return DesiredService(table, rows, next_at, courses)
-
-
-def virtual_places(
-    destinations: dict[Place, Destination], virtual: object
-) -> dict[Place, Destination]:
-    """The destinations of one virtual service."""
-    return {place: there for place, there in destinations.items() if place.service == virtual}
-
-
-def _under(destinations: dict[Place, Destination]) -> dict[Endpoint, Destination]:
-    return {place.endpoint: destination for place, destination in destinations.items()}
+    return DesiredService(table, rows, min(instants, default=NEVER), courses)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -185,7 +185,7 @@ def removed_after(service: Service, member: Member) -> float:
     cut it would cost more than it saves; one of UDP may send into the dark for ever, and its "flow"
     has nothing to lose. A tunnel's destination stays, for entries that the peer synced need it.
     """
-    datagrams = service.settings.one_packet or service.virtuals[0].protocol is Protocol.UDP
+    datagrams = service.settings.one_packet or service.protocol is Protocol.UDP
     tunnelled = member.forwarding is Forwarding.TUN
     if service.on_fail == "remove" or (service.on_fail == "auto" and datagrams and not tunnelled):
         return 0.0
@@ -203,15 +203,29 @@ def _destination(row: Row) -> Destination:
     )
 
 
-def _leaving(facts: Facts, place: Place, gone_at: float, now: float) -> Destination | None:
+def _standing(facts: Facts, place: Place) -> Destination | None:
+    """What the kernel has there."""
+    assert facts.observed is not None
+    service = facts.observed.table.get(place.service)
+    return service.destinations.get(place.endpoint) if service else None
+
+
+def _leaving(
+    facts: Facts, place: Place, since: float, drain: float, now: float
+) -> tuple[Destination | None, float]:
     """A destination that the file does not name: quiesced until it is empty, then not wanted.
 
-    It stays in any case while a named one has no verdict: what serves now may be all there is.
+    And the instant at which time alone would change this. None also when it is gone already.
     """
+    there = _standing(facts, place)
+    if there is None:
+        return None, NEVER
     assert facts.observed is not None
-    there = facts.observed.table[place.service].destinations[place.endpoint]
-    if not facts.is_decided():
-        return there
-    if there.quiesced and (is_empty(facts, place) or now >= gone_at):
-        return None
-    return msgspec.structs.replace(there, weight=0)
+    gone_at = since + drain
+    over = is_empty(facts, place) or now >= gone_at
+    if needed := needed_for(facts.observed, facts.observed.table[place.service], there.forwarding):
+        gone_at = since + needed
+        over = is_empty(facts, place) and now >= gone_at
+    if there.quiesced and over:
+        return None, gone_at
+    return msgspec.structs.replace(there, weight=0), gone_at

@@ -5,10 +5,13 @@
 #    news touches, so that a change costs what changed and not what exists.
 # 2. Learning the same level twice touches nothing.
 # 3. No clock: an instant is a parameter.
+# 4. Questions that are asked in every round have their answer kept, and do not look for it: who
+#    leaves a service, whether everything has its verdict.
 """Facts: the configuration, and all that was heard since."""
 
 from collections.abc import Iterable, Mapping
 
+from director.model.address import Endpoint
 from director.model.check import Standing
 from director.model.config import Config
 from director.model.ops import Observed
@@ -33,8 +36,9 @@ class Facts:
         self.failed_at: dict[str, float] = {}
         self.overrides: dict[tuple[str, str], Override] = {}
         self.observed: Observed | None = None
-        self.leaving: dict[Place, float] = {}
+        self.leaving: dict[ServiceKey, dict[Endpoint, float]] = {}
         self.courses: dict[ServiceKey, Course] = {}
+        self._undecided = set(self.probing.targets)
 
     def learn_standings(self, standings: Iterable[Standing], now: float) -> Touched:
         """What a check worker says; targets that the file does not name are ignored."""
@@ -44,6 +48,10 @@ class Facts:
                 continue
             before = self.standings.get(standing.key)
             self.standings[standing.key] = standing
+            if standing.health == "unknown":
+                self._undecided.add(standing.key)
+            else:
+                self._undecided.discard(standing.key)
             if before is None or before.health != standing.health:
                 touched |= self.probing.users[standing.key]
                 if standing.health == "down":
@@ -66,21 +74,31 @@ class Facts:
     def learn_observed(self, observed: Observed, now: float) -> Touched:
         """What was read from the kernel. Destinations there that the file does not name leave."""
         self.observed = observed
-        named = self.probing.judges
-        leaving = {
-            Place(virtual, endpoint)
-            for service in self.services.values()
-            for virtual in service.virtuals
-            if virtual in observed.table
-            for endpoint in observed.table[virtual].destinations
-            if Place(virtual, endpoint) not in named
-        }
-        self.leaving = {place: self.leaving.get(place, now) for place in leaving}
+        self.leaving = {key: ends for key, ends in self.leaving.items() if key in observed.table}
+        for service in self.services.values():
+            self.learn_leaving(service, now)
         return set(self.services)
 
     def learn_courses(self, courses: Mapping[ServiceKey, Course]) -> None:
         """How virtual services were judged, for the next time."""
         self.courses.update(courses)
+
+    def learn_leaving(self, service: Service, now: float) -> bool:
+        """Which destinations of a service's own virtual services leave; is there one?"""
+        assert self.observed is not None
+        found = False
+        for virtual in service.virtuals:
+            there = self.observed.table.get(virtual)
+            ends = [
+                end
+                for end in (there.destinations if there else ())
+                if Place(virtual, end) not in self.probing.judges
+            ]
+            since = self.leaving.pop(virtual, {})
+            if ends:
+                found = True
+                self.leaving[virtual] = {end: since.get(end, now) for end in ends}
+        return found
 
     def verdict(self, place: Place, need: str) -> Verdict:
         """The health of a destination that the file names."""
@@ -107,7 +125,4 @@ class Facts:
 
     def is_decided(self) -> bool:
         """Has every target had its first verdict?"""
-        return all(
-            key in self.standings and self.standings[key].health != "unknown"
-            for key in self.probing.targets
-        )
+        return not self._undecided

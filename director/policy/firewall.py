@@ -30,6 +30,7 @@ from director.model.config import Config
 from director.model.service import Protocol
 from director.model.vip import Router
 from director.policy.guard import guard
+from director.policy.marking import marking
 from director.policy.nftset import FAMILIES, KINDS, Ports, a_set
 from director.policy.translation import translation
 
@@ -48,6 +49,7 @@ def ruleset(config: Config, family: Family) -> str:
     """The script that replaces our table of one family; empty when there is nothing to say."""
     body = [
         *_unknown(config, family),
+        *marking(config, family),
         *guard(config, family),
         *translation(config, family),
     ]
@@ -105,7 +107,7 @@ def _matches(config: Config, family: Family) -> dict[str, str]:
         kind = f"{KINDS[family]} . inet_service"
         found[f"{word} daddr . tcp dport @services"] = a_set("services", kind, places, flags)
     if marks:
-        found["meta l4proto tcp meta mark @marks"] = a_set("marks", "mark", marks)
+        found["meta l4proto tcp meta mark @marked"] = a_set("marked", "mark", marks)
     return found
 
 

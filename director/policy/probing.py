@@ -17,7 +17,7 @@ def endpoint_of(service: Service, member: Member, virtual: ServiceKey) -> Endpoi
     A tunnel may carry the other family, and does where that is the whole service: in one of both
     families a real server with one address serves that family alone.
     """
-    port = member.port or virtual.port
+    port = member.port or virtual.port or service.port_of(virtual)
     for address in member.addresses:
         if family_of(address) is virtual.family:
             return Endpoint(address, port)

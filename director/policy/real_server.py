@@ -1,16 +1,20 @@
 """What a real server must look like for DR and TUN, derived from the file."""
 
+from ipaddress import ip_address
+
 import msgspec
 
 from director.errors import ConfigError, Fault
 from director.model.address import Endpoint, Family, family_of
 from director.model.config import Config
+from director.model.match import Match
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, ServiceKey, Tunnel
 from director.policy.probing import endpoint_of
 
 DUMMY = "director0"
 TUNNEL = "tunl0"
+ADDRESSES_MAX = 1024
 
 # Sysctls of every real server with a VIP that it must not answer ARP for, and why.
 QUIET = {
@@ -54,7 +58,7 @@ def setup_of(config: Config, name: str) -> Setup:
                 endpoint = endpoint_of(service, member, key)
                 if endpoint is not None:
                     _refuse_other_tunnels(config, service, member, key, endpoint)
-                    vips |= dict.fromkeys(_addresses(config, key))
+                    vips |= dict.fromkeys(_addresses(config, service, key))
     if not found:
         known = sorted(
             {
@@ -76,16 +80,37 @@ def setup_of(config: Config, name: str) -> Setup:
     return Setup(name=name, vips=tuple(vips), tunnel=tunnel)
 
 
-def _addresses(config: Config, key: ServiceKey) -> list[str]:
-    """What the packets of a virtual service are sent to; with a mark: any VIP on the adverts."""
+def _addresses(config: Config, service: Service, key: ServiceKey) -> list[str]:
+    """What the packets of a virtual service are sent to; with a mark: any VIP on the adverts.
+
+    Where the director sets the mark: each address that it does that for.
+    """
     if not key.mark:
         return [key.address]
+    if matches := [match for match in service.matches if match.mark == key.mark]:
+        return [address for match in matches for address in _each(config, service, match)]
     return [
         vip.prefix.address
         for router in config.routers
         for vip in router.vips
         if vip.advertise and vip.prefix.family is key.family
     ]
+
+
+def _each(config: Config, service: Service, match: Match) -> list[str]:
+    """All addresses of a match, as a dummy device can have them."""
+    first, last = match.bounds
+    if last - first >= ADDRESSES_MAX:
+        raise ConfigError(
+            Fault(
+                fault=f"{match} is more than the {ADDRESSES_MAX} addresses that this puts on a "
+                "device",
+                mend="by hand: ip route add local NETWORK dev lo, for networks that it is made of",
+                key=f"services.{service.name}",
+                file=config.file,
+            )
+        )
+    return [str(ip_address(match.first) + number) for number in range(last - first + 1)]
 
 
 def _refuse_other_tunnels(

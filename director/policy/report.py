@@ -16,6 +16,7 @@ from director.model.state import (
     Finding,
     KernelState,
     ProcessState,
+    ProgramState,
     QuorumState,
     RefusedState,
     RouterState,
@@ -27,6 +28,7 @@ from director.model.state import (
 from director.policy.desired import DesiredService, Row
 from director.policy.facts import Facts
 from director.policy.pulse import KEY as PULSE
+from director.policy.sysctls import sysctl_findings
 from director.wire.messages import Role
 
 LATE_LEAST = 3  # late adverts within an hour that are worth a word
@@ -49,7 +51,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     processes: tuple[ProcessState, ...]
     refused: tuple[Refused, ...] = ()
     repaired: int = 0
+    leaving: tuple[ServiceKey, ...] = ()
     lacking: tuple[Finding, ...] = ()
+    programs: tuple[ProgramState, ...] = ()
 
 
 def report(facts: Facts, desired: dict[str, DesiredService], around: Surroundings) -> State:
@@ -67,6 +71,8 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         *_late_findings(around.roles),
         *_refusal_findings(around.refused),
         *_sync_findings(facts, sync),
+        *_program_findings(around.programs),
+        *(sysctl_findings(facts.config, facts.observed) if facts.observed else ()),
     )
     return State(
         node=facts.config.node,
@@ -78,15 +84,21 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         services=services,
         sync=sync,
         kernel=KernelState(
-            tuple(_foreign(facts)), _refusals(around.refused), repaired=around.repaired
+            tuple(_foreign(facts, around.leaving)),
+            _refusals(around.refused),
+            repaired=around.repaired,
+            leaving=tuple(str(key) for key in sorted(around.leaving)),
         ),
         processes=around.processes,
+        programs=around.programs,
     )
 
 
-def show_virtual(key: ServiceKey) -> str:
+def show_virtual(service: Service, key: ServiceKey) -> str:
     """A virtual service as the file spells it."""
-    return str(key).replace("/", " ") if key.mark else str(Endpoint(key.address, key.port))
+    if not key.mark:
+        return str(Endpoint(key.address, key.port))
+    return service.spell(key).replace("fwmark/", "fwmark ")
 
 
 def _service_state(
@@ -97,13 +109,13 @@ def _service_state(
     forwarding = sorted({member.forwarding.value for member in service.pool})
     return ServiceState(
         name=service.name,
-        virtual=tuple(show_virtual(key) for key in service.virtuals),
-        protocol="any" if service.virtuals[0].mark else service.virtuals[0].protocol.name.lower(),
+        virtual=tuple(show_virtual(service, key) for key in service.virtuals),
+        protocol=service.protocol.name.lower() if service.protocol else "any",
         scheduler=service.settings.scheduler,
         forwarding=" ".join(forwarding),
         quorum=QuorumState(wanted.met, up, service.quorum),
         serving=wanted.serving or ("real" if any(row.weight.value for row in rows) else "none"),
-        destinations=tuple(_destination_state(row, observed) for row in rows),
+        destinations=tuple(_destination_state(service, row, observed) for row in rows),
     )
 
 
@@ -113,14 +125,14 @@ def _up(rows: tuple[Row, ...], virtual: ServiceKey) -> int:
     return len({row.member.name for row in ours if row.verdict.health == "up"})
 
 
-def _destination_state(row: Row, observed: Observed | None) -> DestinationState:
+def _destination_state(service: Service, row: Row, observed: Observed | None) -> DestinationState:
     there = observed.table.get(row.place.service) if observed else None
     destination = there.destinations.get(row.place.endpoint) if there else None
     counters = observed.counters.get(row.place) if observed else None
     counted = counters or Counters()
     return DestinationState(
         real_server=row.member.name,
-        virtual=show_virtual(row.place.service),
+        virtual=show_virtual(service, row.place.service),
         address=str(row.place.endpoint),
         weight=WeightState(
             configured=row.member.weight,
@@ -166,10 +178,10 @@ def _sync_state(observed: Observed | None) -> SyncState:
     return SyncState(master="master" in running, backup="backup" in running)
 
 
-def _foreign(facts: Facts) -> list[str]:
+def _foreign(facts: Facts, leaving: tuple[ServiceKey, ...]) -> list[str]:
     if facts.observed is None:
         return []
-    ours = {PULSE, *(key for one in facts.services.values() for key in one.virtuals)}
+    ours = {PULSE, *leaving, *(key for one in facts.services.values() for key in one.virtuals)}
     return [str(key) for key in sorted(facts.observed.table) if key not in ours]
 
 
@@ -272,4 +284,18 @@ def _sync_findings(facts: Facts, sync: SyncState) -> list[Finding]:
             f"the {missing} sync daemon does not run: connections would not survive a failover",
             f"is {facts.config.sync.interface} up, and has it an IPv4 address?",
         )
+    ]
+
+
+def _program_findings(programs: tuple[ProgramState, ...]) -> list[Finding]:
+    """Notices: what a program failed to tell may be old, and nothing here can take it back."""
+    return [
+        Finding(
+            "notice",
+            one.name,
+            f"its last run failed: {one.last}",
+            "run it by hand as the user director-exec, with an event on its standard input",
+        )
+        for one in programs
+        if one.last_failed
     ]

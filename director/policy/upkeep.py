@@ -1,18 +1,12 @@
 """What must hold in the kernel beside the table: sync daemons, sysctls, timeouts."""
 
 from director.model.config import Config
-from director.model.ops import Observed, Op, SetSysctl, SetTimeouts, StartSync, StopSync
-from director.model.profile import profile
+from director.model.ops import Observed, Op, SetTimeouts, StartSync, StopSync
 from director.policy.plan import diff
 from director.policy.pulse import pulse_table
+from director.policy.sysctls import sysctls_to_set
 
 ROLES = ("master", "backup")
-
-
-def sysctls_wanted(config: Config) -> dict[str, str]:
-    """The built-in profile with the file's single values over it, spaced as they are read back."""
-    single = {name: " ".join(value.split()) for name, value in config.kernel.sysctl.items()}
-    return profile(config) | single
 
 
 def upkeep(config: Config, observed: Observed, *, first: bool) -> tuple[Op, ...]:
@@ -22,21 +16,11 @@ def upkeep(config: Config, observed: Observed, *, first: bool) -> tuple[Op, ...]
     (ip_vs_sync.c, ip_vs_proc_conn).
     """
     return (
-        *_sysctls(config, observed, first=first),
+        *sysctls_to_set(config, observed, first=first),
         *_timeouts(config, observed),
         *diff(pulse_table(config), observed.table),
         *_daemons(config, observed),
     )
-
-
-def _sysctls(config: Config, observed: Observed, *, first: bool) -> list[Op]:
-    if config.kernel.sysctls == "report" or (config.kernel.sysctls == "set-once" and not first):
-        return []
-    return [
-        SetSysctl(name, value)
-        for name, value in sysctls_wanted(config).items()
-        if observed.sysctls.get(name) not in (None, value)
-    ]
 
 
 def _timeouts(config: Config, observed: Observed) -> list[Op]:

@@ -26,7 +26,7 @@ BEAT_EVERY = 1.0
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """Who connects: the first message of a worker to the engine."""
 
-    role: Literal["vrrp", "checks"]
+    role: Literal["vrrp", "checks", "exec"]
     name: str
     pid: int
     version: int = 1
@@ -118,6 +118,46 @@ class Roles(msgspec.Struct, frozen=True, tag="roles"):
     refused: dict[str, int] = {}
 
 
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """Engine to exec: run a program, with `stdin` to read, for `timeout` seconds at most."""
+
+    id: int
+    argv: tuple[str, ...]
+    stdin: str
+    timeout: float
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Engine to exec: kill this run; it is answered all the same."""
+
+    id: int
+
+
+class Ran(msgspec.Struct, frozen=True, tag="ran"):
+    """Exec to engine: how a run ended.
+
+    `fault` says why there is no exit status where nothing else does: it was not started, or had to
+    be killed. `signal` ended it otherwise. `output` is its last line.
+    """
+
+    id: int
+    status: int | None = None
+    signal: int = 0
+    seconds: float = 0.0
+    output: str = ""
+    fault: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Did it end with exit status 0?"""
+        return self.status == 0
+
+    def __str__(self) -> str:
+        end = f"signal {self.signal}" if self.signal else f"exit status {self.status}"
+        said = f": {self.output}" if self.output else ""
+        return f"{self.fault or end}{said}"
+
+
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """A command to the engine."""
 
@@ -143,6 +183,9 @@ Message = (
     | TableReady
     | HandOver
     | Roles
+    | Run
+    | Cancel
+    | Ran
     | Ask
     | Answer
 )

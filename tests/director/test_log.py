@@ -36,6 +36,24 @@ def said(file: TextIO) -> str:
     return file.read()
 
 
+def test_an_event_is_json_for_the_journal_alone(
+    stderr: TextIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever searches the journal gets fields; a person gets words."""
+    said_of: dict[str, str] = {}
+    for reader, stream in (("journal", stderr), ("person", None)):
+        at = os.fstat(stderr.fileno())
+        monkeypatch.setattr(sys, "stderr", stderr)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{at.st_dev}:{at.st_ino}" if stream else "")
+        start_logging()
+        logging.getLogger("director.events").info("words", extra={"json": '{"seq": 1}'})
+        said_of[reader] = said(stderr).splitlines()[-1]
+        logging.getLogger("director").handlers.pop()
+
+    assert said_of["journal"] == '<6>{"seq": 1}'
+    assert said_of["person"].endswith("director.events: words")
+
+
 LEVELS = [
     (logging.CRITICAL, "<2>"),
     (logging.ERROR, "<3>"),

@@ -84,12 +84,16 @@ class FakeKernel:
         return finish(self.observing(sysctls))
 
     def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
-        """The same, stopping after each service."""
-        for _ in self.table:
+        """The same, stopping before each service; as with the kernel, a change in between may show."""
+        found = {key: there.settings for key, there in self.table.items()}
+        table: Table = {}
+        for key, settings in found.items():
             yield
-        places = [Place(key, at) for key, there in self.table.items() for at in there.destinations]
+            ends = self.table[key].destinations if key in self.table else {}
+            table[key] = VirtualService(settings, dict(ends))
+        places = [Place(key, at) for key, there in table.items() for at in there.destinations]
         return Observed(
-            table=_copy(self.table),
+            table=table,
             counters={place: self.counters.get(place, Counters()) for place in places},
             sync=dict(self.sync),
             sysctls={name: self.sysctls[name] for name in sysctls if name in self.sysctls},

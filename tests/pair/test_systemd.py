@@ -18,7 +18,7 @@ from director.drill.topology import Lab
 pytestmark = [pytest.mark.drill, pytest.mark.full]
 
 UNITS = Path(__file__).parents[2] / "systemd"
-SERVICES = ("director-engine", "director-vrrp", "director-checks@1")
+SERVICES = ("director-engine", "director-vrrp", "director-checks@1", "director-exec")
 WITHIN = 30.0
 
 

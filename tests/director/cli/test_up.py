@@ -220,7 +220,7 @@ def test_the_processes_in_the_order_of_stopping() -> None:
     """vrrp first; each is told only what it needs."""
     made = commands(arguments(workers=2))
 
-    assert [name for name, _ in made] == ["vrrp", "engine", "checks@1", "checks@2"]
+    assert [name for name, _ in made] == ["vrrp", "engine", "exec", "checks@1", "checks@2"]
     assert dict(made)["engine"][1:] == [
         *("-m", "director", "engine", "--runtime", "/run/a"),
         *("--config", "/etc/a.toml", "--state", "/lib/a"),

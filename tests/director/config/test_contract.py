@@ -22,14 +22,9 @@ PAIR = (Path(__file__).parent / "pair.toml").read_text()
 # A key, `*` for a name; with `=` a value of it.
 NOT_BUILT = [
     "api",
-    "hooks",
     "link",
     "nodes.*.link",
     "nodes.*.api",
-    'kernel.foreign="remove"',
-    "kernel.keep_networks",
-    'kernel.min_resync="5s"',
-    "kernel.mark_base",
     'vrrp.*.mode="hook"',
     "vrrp.*.track",
     'vrrp.*.failback.when="synced"',
@@ -40,7 +35,6 @@ NOT_BUILT = [
     'nodes.*.vrrp.*.failback.when="synced"',
     "nodes.*.vrrp.*.failback.coverage",
     "nodes.*.vrrp.*.failback.deadline",
-    "services.*.match",
 ]
 OF_CHECKS = [
     "source",

@@ -59,6 +59,14 @@ VIRTUAL = 'virtual = "192.0.2.10:80"'
 CHECKS = 'checks = ["health"]'
 API = 'scheduler_flags = ["mh-port", "mh-fallback"]\n'
 PORT_CHECK = 'check = { kind = "tcp", port = 21 }'
+MARKED = f"{VIRTUAL}\n{WEB}\n{CHECKS}"
+SERVICE = f"[services.web]\n{MARKED}"
+
+
+def matched(match: str, more: str = "") -> str:
+    """A service of a mark that the director sets."""
+    return f'fwmark = 20\nfamily = "ipv4"\n{more}{PORT_CHECK}\n{WEB}\nmatch = {match} #<'
+
 
 WRONG = {
     # what is wrong: (old passage, new passage, key, fault, mend)
@@ -88,7 +96,7 @@ WRONG = {
     # -- not built yet
     "later key": ("vrid = 51\n", "vrid = 51\ntrack = [] #<\n", "vrrp.web.track", "track is not built yet", "leave it out; this version does not have it"),
     "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
-    "later value": ("[sync]\n", '[kernel]\nforeign = "remove" #<\n[sync]\n', "kernel.foreign", 'foreign = "remove" is not built yet', "leave it out"),
+    "later value": ("vrid = 51\n", 'vrid = 51\nfailback = { when = "synced" } #<\n', "vrrp.web.failback.when", 'when = "synced" is not built yet', "leave it out"),
     "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
     "later virtual": (VIRTUAL, 'virtual = "@front:80" #<', "services.web.virtual", "is not built yet", "write the addresses"),
     # -- the file itself
@@ -184,6 +192,55 @@ WRONG = {
     "mark of the other family": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv6"\n{PORT_CHECK}\nreal_servers = ["2001:db8:8::1", "web2"] #<', f"{WEB_KEY}[1]", "web2 has no address of the family of fwmark/20 ipv6", "take it out"),
     "mark and a port with dr": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv4"\n{PORT_CHECK}\nreal_servers = ["web1:80"] #<', f"{WEB_KEY}[0]", "port 80 means nothing here: with dr packets keep theirs", "leave the port out"),
     "family without a mark": (VIRTUAL, f'{VIRTUAL}\nfamily = "ipv4" #<', "services.web.family", "an address has its own", "leave it out"),
+    # -- ranges
+    "range backwards": (VIRTUAL, 'virtual = "192.0.2.11-192.0.2.10:80" #<', "services.web.virtual", "192.0.2.11 is above 192.0.2.10", "192.0.2.16/28:80"),
+    "range of ports backwards": (VIRTUAL, 'virtual = "192.0.2.10:81-80" #<', "services.web.virtual", "port 81 is above 80", "8000-8100"),
+    "range of ports from 0": (VIRTUAL, 'virtual = "192.0.2.10:0-80" #<', "services.web.virtual", "port 0 is outside 1..65535", "8000-8100"),
+    "range without a port": (VIRTUAL, 'virtual = "192.0.2.10-192.0.2.11" #<', "services.web.virtual", "is not ADDRESSES:PORTS", "192.0.2.16/28:80"),
+    "range of IPv6 without brackets": (VIRTUAL, 'virtual = "2001:db8::/120:80" #<', "services.web.virtual", "is not ADDRESSES:PORTS", "192.0.2.16/28:80"),
+    "range of a host with dashes": (VIRTUAL, 'virtual = "www.my-example.com:80" #<', "services.web.virtual", "www.my", "host names are not looked up"),
+    "network that begins elsewhere": (VIRTUAL, 'virtual = "192.0.2.9/29:80" #<', "services.web.virtual", "has host bits set", "192.0.2.16/28:80"),
+    "range that nobody holds": (VIRTUAL, 'virtual = ["192.0.2.10:80",\n"192.0.2.10-192.0.2.12:81"] #<', "services.web.virtual[1]", "no virtual router holds 192.0.2.12", 'held = "elsewhere"'),
+    "wide range that nobody holds": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.8/30:8000-8100" #<\n{WEB}\n{PORT_CHECK}', "services.web.virtual", "no virtual router holds 192.0.2.8", 'held = "elsewhere"'),
+    "range and one of it": (VIRTUAL, 'virtual = ["192.0.2.10:80-90", "192.0.2.10-192.0.2.11:85"] #<', "services.web.virtual[1]", "tcp/192.0.2.10:85 is a virtual service of web already", "keep one"),
+    "wide ranges that overlap": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = ["192.0.2.10:8000-8100", "192.0.2.10:8050-8200"] #<\n{WEB}\n{PORT_CHECK}', "services.web.virtual[1]", "192.0.2.10:8050-8200 overlaps with 192.0.2.10:8000-8100: a packet has one mark", "match once"),
+    "wide range twice": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = ["192.0.2.10:8000-8100", "192.0.2.10:8000-8100"] #<\n{WEB}\n{PORT_CHECK}', "services.web.virtual[1]", "overlaps with 192.0.2.10:8000-8100", "match once"),
+    "wide range over a virtual": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.11:400-500"\n{WEB}\n{PORT_CHECK}', "services.api.virtual", "tcp/192.0.2.11:443 would get none", "one service's"),
+    "every port of many, without persistence": (VIRTUAL, 'held = "elsewhere"\nvirtual = "203.0.113.0/24:0" #<', "services.web.virtual", "port 0 is every port", 'persistence = "5m"'),
+    "wide range, unchecked": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:8000-8100" #<\n{WEB}', "services.web.virtual", "192.0.2.10:8000-8100 has no port that could be checked", "port ="),
+    "range of udp, unchecked": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:8000-8100"\nprotocol = "udp" #<\n{WEB}', "services.web.protocol", "checked by default is TCP, and this is UDP", "port ="),
+    "wide range and a real port": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:8000-8100"\nforwarding = "nat"\nreal_servers = ["web1:80"] #<\n{PORT_CHECK}', f"{WEB_KEY}[0]", "would serve several virtual ports", "each virtual port"),
+    "real server in a wide range": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'held = "elsewhere"\nvirtual = "10.0.8.21/32:8000-8100"\n{WEB}\n{PORT_CHECK}', "real_servers.app1", "is a virtual address of services.web", "own address"),
+    "one packet of a range of TCP": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "192.0.2.10:8000-8100"\none_packet = true #<\n{WEB}\n{PORT_CHECK}', "services.web.one_packet", "this is TCP", "leave one_packet out"),
+    # -- marks that the director sets
+    "mark of ours, moved": (SERVICE, f'[kernel]\nmark_base = 0x100\n[services.web]\nfwmark = 256 #<\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}', "services.web.fwmark", "from 0x100 on are the director's own", "1..255"),
+    "mark_base beyond": (SERVICE, f"[kernel]\nmark_base = 0xff000001 #<\n{SERVICE}", "kernel.mark_base", "is outside 2..4278190080", "2..4278190080"),
+    "match without a mark": (VIRTUAL, VIRTUAL + '\nmatch = { address = "192.0.2.10" } #<', "services.web.match", "match says what gets fwmark, and there is none", "write fwmark"),
+    "match of nothing": (MARKED, matched("[]"), "services.web.match", "matches nothing", "match = {"),
+    "match without an address": (MARKED, matched('{ protocol = "tcp" }'), "services.web.match.address", "address is missing", "add address"),
+    "match of a name": (MARKED, matched('{ address = "www.example.com" }'), "services.web.match.address", "does not appear to be", "192.0.2.12"),
+    "match backwards": (MARKED, matched('{ address = "192.0.2.11-192.0.2.10" }'), "services.web.match.address", "192.0.2.11 is above 192.0.2.10", "192.0.2.16/28"),
+    "match of two families": (MARKED, matched('{ address = "192.0.2.11-2001:db8::1" }'), "services.web.match.address", "are of two families", "192.0.2.16/28"),
+    "match of no network": (MARKED, matched('{ address = "192.0.2.11/24" }'), "services.web.match.address", "has host bits set", "192.0.2.16/28"),
+    "match of the other family": (MARKED, matched('{ address = "2001:db8::1" }'), "services.web.match.address", "is not of the service's family", "make another"),
+    "match that nobody holds": (MARKED, matched('{ address = "192.0.2.10-192.0.2.12", ports = 8 }'), "services.web.match.ports", "no virtual router holds 192.0.2.12", 'held = "elsewhere"'),
+    "match of port 0": (MARKED, matched('{ address = "192.0.2.10", ports = "0" }'), "services.web.match.ports", "port 0 is outside 1..65535", "30000-31000"),
+    "match of ports beyond": (MARKED, matched('{ address = "192.0.2.10", ports = ["21", "65000-65536"] }'), "services.web.match.ports[1]", "port 65536 is outside", "30000-31000"),
+    "match of ports backwards": (MARKED, matched('{ address = "192.0.2.10", ports = "22-21" }'), "services.web.match.ports", "port 22 is above 21", "30000-31000"),
+    "match of words": (MARKED, matched('{ address = "192.0.2.10", ports = "ftp" }'), "services.web.match.ports", "no port and no range", "30000-31000"),
+    "match of no ports": (MARKED, matched('{ address = "192.0.2.10", ports = [] }'), "services.web.match.ports", "there are no ports", "leave ports out"),
+    "match that overlaps": (MARKED, matched('[{ address = "192.0.2.10", ports = "20-30" }, { address = "192.0.2.10-192.0.2.11", ports = ["10", "25"] }]'), "services.web.match[1].ports[1]", "192.0.2.10-192.0.2.11:25 overlaps with 192.0.2.10:20-30: a packet has one mark", "match once"),
+    "match of another service": (MARKED, matched('{ address = "192.0.2.10", ports = "20-30" }').replace(" #<", "") + f'\n[services.two]\nfwmark = 21\nfamily = "ipv4"\n{PORT_CHECK}\n{WEB}\nmatch = {{ address = "192.0.2.10", ports = [22, 40] }} #<', "services.two.match.ports[0]", "192.0.2.10:22 overlaps with 192.0.2.10:20-30: a packet has one mark; the other is at", "match once"),
+    "virtual below a match": (MARKED, matched('{ address = "192.0.2.11", ports = "400-500" }').replace(" #<", ""), "services.api.virtual", "tcp/192.0.2.11:443 would get none of the packets that 192.0.2.11:400-500 marks; the other is at", "one service's"),
+    "virtual below a network": (MARKED, matched('{ address = "192.0.2.10/31" }').replace(" #<", ""), "services.api.virtual", "that 192.0.2.10-192.0.2.11:0 marks", "one service's"),
+    "real server in a match": (MARKED, matched('{ address = "10.0.8.10-10.0.8.11" }', 'held = "elsewhere"\n').replace(" #<", ""), "real_servers.web1", "10.0.8.11 is a virtual address of services.web", "own address"),
+    "match of udp, unchecked": (MARKED, matched('{ address = "192.0.2.10", protocol = "udp", ports = 53 }').replace(PORT_CHECK, ""), "services.web.match", "checked by default is TCP, and this is UDP", 'checks = "none"'),
+    "match of both, unchecked": (MARKED, matched('[{ address = "192.0.2.10", protocol = "udp", ports = 53 }, { address = "192.0.2.10", ports = 53 }]').replace(PORT_CHECK, ""), "services.web.match", "this is several", "port ="),
+    "match of ports, unchecked": (MARKED, matched('{ address = "192.0.2.10", ports = ["21", "22"] }').replace(PORT_CHECK, "").replace(" #<", "").replace("fwmark = 20", "fwmark = 20 #<"), "services.web.fwmark", "fwmark/20 has no port that could be checked", 'checks = "none"'),
+    "match and one packet": (MARKED, matched('{ address = "192.0.2.10", ports = 53 }').replace(" #<", "") + "\none_packet = true #<", "services.web.one_packet", "this is TCP", "leave one_packet out"),
+    "match and a port with dr": (MARKED, matched('{ address = "192.0.2.10", ports = 80 }').replace(" #<", "").replace(WEB, 'real_servers = ["web1:81"] #<'), f"{WEB_KEY}[0]", "port 81 differs from the virtual port, with dr", "leave the port out"),
+    "match of ports to one": (MARKED, matched('{ address = "192.0.2.10", ports = "80-81" }', 'forwarding = "nat"\n').replace(" #<", "").replace(WEB, 'real_servers = ["web1:80"] #<'), f"{WEB_KEY}[0]", "would serve several virtual ports", "leave the port out"),
+    "match, persistent, to a port": (MARKED, matched('{ address = "192.0.2.10", ports = 80 }', 'forwarding = "nat"\npersistence = "1m"\n').replace(" #<", "").replace(WEB, 'real_servers = ["web1:81"] #<'), f"{WEB_KEY}[0]", "persistent clients keep their port", "leave the port out"),
     # -- tunnels
     "gue without a port": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ type = "gue" }} #<', "services.web.tunnel", "gue needs the port", 'tunnel = { type = "gue", port = … }'),
     "gue with port 0": (CHECKS, f'{CHECKS}\nforwarding = "tun"\ntunnel = {{ type = "gue", port = 0 }} #<', "services.web.tunnel.port", "0 is outside 1..65535", "1..65535"),

@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from director.config.kernel import automatic_resync
 from director.config.load import check_text
-from director.config.resolve import automatic_resync
+from director.errors import ConfigError
 from director.model.address import Family, Prefix
 from director.model.check import Check, HttpCheck, Pace, TcpCheck
 from director.model.config import Config, KernelSettings, SyncSettings
@@ -658,3 +659,26 @@ def test_masquerade_as_an_address_that_moves_with_the_vip() -> None:
     edit = 'mh-fallback"]\nmasquerade = "always"\nmasquerade_as = "10.0.8.1"\n'
 
     assert config_of(('mh-fallback"]\n', edit)).services[1].masquerade_as == ("10.0.8.1",)
+
+
+KEPT = {
+    'keep_networks = "10.96.0.0/12"': "",
+    'keep_networks = ["10.96.0.0/12", "2001:db8:1::/48"]': "",
+    'keep_networks = ["10.96.0.1/12"]': "has host bits set",
+    'keep_networks = ["192.0.2.0/24"]': "is never touched",
+    'keep_networks = ["0.0.0.0/0"]': "is never touched",
+}
+
+
+@pytest.mark.parametrize(("line", "fault"), KEPT.items(), ids=KEPT)
+def test_kept_networks(line: str, fault: str) -> None:
+    """Networks, none of which has a virtual service of the file."""
+    text = PAIR.replace("[sync]", f"[kernel]\n{line}\n[sync]", 1)
+    try:
+        check_text(text, node="lb1")
+        faults: list[str] = []
+    except ConfigError as error:
+        faults = [one.fault for one in error.faults]
+
+    assert all(fault and fault in one for one in faults)
+    assert bool(faults) == bool(fault)

@@ -1,7 +1,7 @@
 """What the engine's tests play with: a file of small services, and a kernel that is watched."""
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import trio
 
@@ -15,6 +15,7 @@ from director.model.ops import Observed, Op, Refused
 from director.model.pool import Member, Service
 from director.model.service import Destination, ServiceKey, ServiceSettings, VirtualService
 from director.policy.facts import Facts
+from director.policy.ownership import Ownership
 from director.policy.probing import target_of
 from tests.fakes.kernel import FakeKernel
 
@@ -100,11 +101,20 @@ class WatchedKernel(FakeKernel):
         self.readings: list[float] = []
         self.refuse: Callable[[Op], int] = lambda _op: 0
         self.meanwhile: Callable[[], None] = lambda: None
+        self.while_read: Callable[[], None] = lambda: None
         self._asked = 0
 
-    def observe(self, sysctls: Sequence[str] = ()) -> Observed:
+    def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
         self.readings.append(trio.current_time())
-        return super().observe(sysctls)
+        reading = super().observing(sysctls)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as done:
+                observed: Observed = done.value
+                return observed
+            self.while_read()
+            yield
 
     def apply_batches(self, ops: Sequence[Op]) -> Iterator[list[Refused]]:
         self._asked += 1
@@ -126,12 +136,17 @@ class WatchedKernel(FakeKernel):
 class Scene:
     """An engine's inside, without its doors."""
 
-    def __init__(self, config: Config, kernel: WatchedKernel | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        kernel: WatchedKernel | None = None,
+        owned: Iterable[ServiceKey] = (),
+    ) -> None:
         self.kernel = kernel or WatchedKernel()
         self.facts = Facts(config)
         self.news = News()
         hands: Hands = self.kernel
-        self.reconciler = Reconciler(self.facts, hands, self.news)
+        self.reconciler = Reconciler(self.facts, hands, self.news, Ownership(config, owned))
 
     def learn(self, *standings: Standing) -> None:
         self.news.tell(self.facts.learn_standings(standings, trio.current_time()))

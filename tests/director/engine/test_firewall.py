@@ -12,6 +12,8 @@ from director.engine import firewall
 from director.engine.firewall import SHIELD, TRY_AGAIN_AFTER, Firewall, load
 from director.model.address import Family, Prefix
 from director.model.config import Config
+from director.model.match import Match
+from director.model.service import Protocol
 from director.policy.firewall import digest_in, ruleset
 from tests.director.engine.scene import RESYNC, config_of
 from tests.director.engine.test_workers import ROUTER
@@ -150,6 +152,42 @@ async def test_a_service_that_is_open_to_everybody_is_an_alarm(
     (finding,) = wall.lacking
     assert finding.severity == "alarm"
     assert "open to everybody: s0" in finding.fault
+
+
+async def test_where_marks_are_ours_it_is_an_alarm(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables
+) -> None:
+    """Who gets no packets is named; and vrrp is not kept waiting for what will not be."""
+    (web, *rest) = config_of(2).services
+    match = Match("192.0.2.10", "192.0.2.10", Protocol.TCP, 80, 80, 20)
+    web = msgspec.structs.replace(web, name="ftp", matches=(match,))
+    config = msgspec.structs.replace(CONFIG, services=(web, *rest))
+    tables.say = "Operation not supported"
+
+    wall = await run(nursery, mock_clock, config, tables, [])
+
+    assert [one.severity for one in wall.lacking] == ["alarm", "notice"]
+    assert wall.lacking[0].fault.startswith("nothing marks the packets of ftp, which get none: Op")
+    assert wall.looked.is_set()
+
+
+async def test_it_has_looked_once_its_table_stands(nursery: trio.Nursery, tables: Tables) -> None:
+    """Not while nft is at work."""
+    loading, let_go = trio.Event(), trio.Event()
+
+    async def load_slowly(script: str) -> str:
+        loading.set()
+        await let_go.wait()
+        return await tables.load(script)
+
+    wall = Firewall(CONFIG, open_tables=lambda: tables, load_script=load_slowly)
+    nursery.start_soon(wall.run)
+    await loading.wait()
+    assert not wall.looked.is_set()
+    let_go.set()
+    await wall.looked.wait()
+
+    assert tables.there
 
 
 @pytest.mark.parametrize(("config", "notices"), [(CONFIG, 1), (NOTHING, 0)])

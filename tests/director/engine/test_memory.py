@@ -12,6 +12,7 @@ from director.engine.memory import (
     recall,
     store,
     to_overrides,
+    to_owned,
     write_whole,
 )
 from director.policy.weight import Override
@@ -146,3 +147,10 @@ def test_what_is_over_is_neither_recorded_nor_recalled() -> None:
 
     assert from_overrides({PLACE: Override("weight", until=9.0)}, now=9.0) == []
     assert to_overrides(Memory(overrides=[over]), now=5000.0) == {}
+
+
+def test_what_is_no_service_is_nobodys() -> None:
+    """A line that somebody spoiled removes nothing, and hides no other."""
+    spoiled = Memory(services=["tcp/192.0.2.10:80", "tcp/nonsense", "fwmark/7 ipv6"])
+
+    assert list(map(str, to_owned(spoiled))) == ["tcp/192.0.2.10:80", "fwmark/7 ipv6"]

@@ -20,7 +20,7 @@ from director.model.config import Config
 from director.model.state import State
 from director.policy.weight import Override
 from director.wire.messages import Answer, Hello, Snapshot, TableReady, Targets
-from tests.director.engine.scene import ONE, WatchedKernel, config_of, no_firewall
+from tests.director.engine.scene import ONE, WatchedKernel, config_of, no_firewall, virtual
 from tests.director.engine.talk import Talker
 
 WITHIN = 20.0
@@ -88,6 +88,7 @@ async def test_an_engine_from_ready_to_stopping(engine: Running, told: socket.so
     recalled, _ = memory.recall(engine.state_file)
     assert memory.to_overrides(recalled, 0.0) == {("s0", "web1"): Override("maintenance")}
     assert recalled.sysctls_before["net.ipv4.vs.expire_nodest_conn"] == "0"
+    assert memory.to_owned(recalled) == [virtual(0)]
 
 
 @pytest.mark.trio
@@ -182,7 +183,7 @@ async def test_report_keeps_its_hands_off(
     engine = Running(nursery, msgspec.structs.replace(config, kernel=settings), tmp_path)
     await hear(told)
 
-    assert not engine.state_file.exists()
+    assert memory.recall(engine.state_file)[0].sysctls_before == {}
     assert engine.kernel.sysctls["net.ipv4.vs.expire_nodest_conn"] == "0"
 
 

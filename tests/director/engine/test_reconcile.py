@@ -7,7 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from director.engine.reconcile import RETRY_AFTER
+from director.engine import reconcile
+from director.engine.reconcile import LOT, RETRY_AFTER
+from director.kernel.netlink import Garbled, Torn
 from director.model.address import Endpoint
 from director.model.config import Config
 from director.model.ops import (
@@ -216,6 +218,35 @@ async def test_nothing_that_the_file_does_not_name_is_removed(
     assert set(scene.kernel.table) == {virtual(0), virtual(1), virtual(500)}
 
 
+async def test_what_was_ours_leaves_after_the_first_verdicts(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """
+    The file names it no more: nothing while verdicts are missing, then quiesced, then removed once
+    it is empty; none of it is a repair, and the foreign one beside it stays.
+    """
+    old, foreign = virtual(500), virtual(501)
+    there = {old: table(web1=3, web2=4), foreign: table(web1=5)}
+    scene = Scene(config_of(), WatchedKernel(there), owned=[old])
+    await nursery.start(scene.reconciler.run)
+    await trio.sleep(2 * RESYNC)
+    assert scene.kernel.table[old] == there[old]
+
+    scene.all_up()
+    await trio.sleep(5 * RESYNC)
+
+    gone = [op for op in scene.kernel.applied if getattr(op, "key", None) == old]
+    quiet = Destination(weight=0)
+    assert gone == [
+        SetDestination(old, ONE, quiet),
+        SetDestination(old, TWO, quiet),
+        DeleteService(old),
+    ]
+    assert scene.kernel.table[foreign] == there[foreign]
+    assert scene.reconciler.repaired == 0
+    assert scene.reconciler.ownership.leaving == {}
+
+
 async def test_the_table_is_ready_once_every_first_verdict_is_applied(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -386,3 +417,121 @@ async def test_a_destination_that_stays_down_is_cut(
     await trio.sleep(100)
 
     assert scene.kernel.rounds == [(0.0, (to(0),)), (30.0, (DeleteDestination(WEB, ONE),))]
+
+
+async def test_news_while_we_read_is_acted_on_between_two_slices(
+    nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A long reading holds nothing up. What is applied meanwhile is neither lost, though the reading
+    saw it before, nor counted as a repair; what somebody else changed is both found and counted.
+    """
+    monkeypatch.setattr(reconcile, "SLICE", 0.0)
+    scene = await started(nursery, Scene(config_of(4, resync=10.0)))
+    slices = iter(range(100))
+
+    def meanwhile() -> None:
+        number = next(slices)
+        if number == 2:
+            scene.news.tell(scene.facts.learn_override("s0", "web1", Override("weight", 7)))
+            del scene.kernel.table[virtual(3)].destinations[ONE]
+
+    scene.kernel.while_read = meanwhile
+    await trio.sleep(10.0)
+    await wait_all_tasks_blocked()
+
+    add = AddDestination(virtual(3), ONE, Destination(weight=100))
+    assert scene.kernel.rounds == [(10.0, (to(7),)), (10.0, (add,))]
+    assert scene.reconciler.repaired == 1
+    assert scene.kernel.weights(0)[ONE.address] == 7
+
+    await trio.sleep(10.0)
+    await wait_all_tasks_blocked()
+    assert len(scene.kernel.rounds) == 2
+
+
+async def test_a_table_that_cannot_be_read_is_read_again(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Said, shown, and tried again soon; what we believe stands, and news is acted on."""
+    scene = await started(nursery, Scene(config_of()))
+    wrong: list[Exception] = [Torn("it changed"), Garbled("no netlink"), OSError(12, "no memory")]
+
+    def fail() -> None:
+        if wrong:
+            raise wrong.pop()
+
+    scene.kernel.while_read = fail
+    await trio.sleep(RESYNC + 0.5)
+    assert "no memory" in scene.reconciler.unreadable
+    scene.learn(standing(ONE, "down"))
+    await trio.sleep(3 * RETRY_AFTER)
+
+    assert scene.kernel.rounds == [(RESYNC + 0.5, (to(0),))]
+    assert scene.kernel.readings == [2.0, 3.0, 4.0, 5.0]
+    assert scene.reconciler.unreadable == ""
+    assert caplog.text.count("cannot be read") == 3
+
+
+async def test_a_first_reading_that_fails_makes_nothing_ready(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Nothing is programmed on a guess; the table is ready after the reading that works."""
+    scene = Scene(config_of())
+    wrong: list[Exception] = [Torn("it changed")]
+    scene.kernel.table[virtual(500)] = table(web1=1)
+
+    def fail() -> None:
+        if wrong:
+            raise wrong.pop()
+
+    scene.kernel.while_read = fail
+    scene.all_up()
+    await nursery.start(scene.reconciler.run)
+    assert not scene.reconciler.table_ready.is_set()
+    assert scene.kernel.rounds == []
+
+    with trio.fail_after(2 * RETRY_AFTER):
+        await scene.reconciler.table_ready.wait()
+    assert scene.kernel.weights() == {ONE.address: 100, TWO.address: 100}
+
+
+async def test_programming_can_be_slowed_down(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """`min_resync`: the first news at once, what follows together once that time is over."""
+    config = config_of(3, resync=60.0)
+    slow = msgspec.structs.replace(config.kernel, min_resync=5.0)
+    scene = await started(nursery, Scene(msgspec.structs.replace(config, kernel=slow)))
+    await trio.sleep(10.0)
+
+    for number in range(3):
+        scene.news.tell(scene.facts.learn_override(f"s{number}", "web1", Override("weight", 7)))
+        await trio.sleep(1.0)
+    await trio.sleep(10.0)
+
+    assert [(at, len(ops)) for at, ops in scene.kernel.rounds] == [(10.0, 1), (15.0, 2)]
+
+
+async def test_a_flood_of_news_is_worked_off_in_lots(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """No more than LOT services between two looks at the news, and the newest goes first."""
+    many = 3 * LOT
+    scene = await started(nursery, Scene(config_of(many)))
+    fresh = iter(["s0"])
+
+    def more() -> None:
+        for name in fresh:
+            scene.news.tell(scene.facts.learn_override(name, "web1", Override("weight", 9)))
+
+    scene.kernel.meanwhile = more
+    for number in range(many):
+        scene.news.tell(scene.facts.learn_override(f"s{number}", "web1", Override("weight", 7)))
+    await wait_all_tasks_blocked()
+
+    lots = [ops for _, ops in scene.kernel.rounds]
+    assert len(lots[0]) == LOT
+    assert to(9) in (*lots[0], *lots[1])
+    assert all(len(ops) <= LOT for ops in lots)
+    assert sum(map(len, lots)) in (many, many + 1)

@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from director.engine import memory
+from director.engine.journal import Journal
 from director.engine.operator import FOR_MAX
 from director.engine.verbs import ASK_MAX, REQUESTS_MAX, Verbs
 from director.engine.workers import Workers
@@ -34,11 +35,14 @@ class Engine(Scene):
         super().__init__(config)
         self.state_file = state_file
         self.workers = Workers(self.facts, self.news, snapshot)
+        self.journal = Journal(config.node, (), self.workers.programs.ask)
+        self.reconciler.tell = self.workers.tell = self.journal.tell
         self.verbs = Verbs(
             facts=self.facts,
             reconciler=self.reconciler,
             workers=self.workers,
             firewall=no_firewall(config),
+            journal=self.journal,
             news=self.news,
             remembered=memory.Memory(),
             state_file=state_file,

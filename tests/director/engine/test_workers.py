@@ -9,6 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from director.engine.workers import Workers
 from director.model.address import Prefix
+from director.model.event import Change
 from director.model.vip import Router, Vip
 from director.wire.framing import frame
 from director.wire.messages import (
@@ -261,19 +262,29 @@ async def test_each_role_speaks_of_its_own_matters(
     assert workers.roles == (HELD,)
 
 
-async def test_roles_are_logged_when_they_change(
-    nursery: trio.Nursery, workers: Workers, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Levels come every 15 s and are no news."""
-    caplog.set_level("INFO")
+async def test_a_role_is_told_of_when_it_changes(nursery: trio.Nursery, workers: Workers) -> None:
+    """Levels come every 15 s and are no news; who let go because he was asked to did so by us."""
+    told: list[Change] = []
+    workers.tell = told.extend
     vrrp = call(nursery, workers.converse)
     fault = Role("web", 51, "fault", 150, 2.0, (), reason="eth0 is down")
 
-    await vrrp.say(VRRP, Roles((HELD,)), Roles((HELD,)), Roles((fault,)))
+    released = msgspec.structs.replace(HELD, role="backup")
+    await vrrp.say(VRRP, Roles((HELD,)), Roles((HELD,)), Roles((fault,)), Roles((HELD,)))
+    await wait_all_tasks_blocked()
+    workers.hand_over("")
+    await vrrp.say(Roles((released,)), Roles((HELD,)), Roles((released,)))
     await wait_all_tasks_blocked()
 
-    said = [one.message for one in caplog.records if one.message.startswith("virtual router")]
-    assert said == ["virtual router web is active: ", "virtual router web is fault: eth0 is down"]
+    assert [(one.kind, one.from_, one.by) for one in told] == [
+        ("role.active", "unknown", "peer"),
+        ("role.fault", "active", "kernel"),
+        ("role.active", "fault", "peer"),
+        ("role.backup", "active", "operator"),
+        ("role.active", "backup", "peer"),
+        ("role.backup", "active", "peer"),
+    ]
+    assert told[1] == Change("role.fault", "web", "active", "fault", "eth0 is down", "kernel")
 
 
 @pytest.mark.parametrize("lateness", [math.nan, math.inf, -1.0])

@@ -1,6 +1,7 @@
 """Tests of director.kernel.sysctl, on a tree of files."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,23 @@ def test_a_sysctl_is_never_created(tmp_path: Path) -> None:
 
     assert sysctl.write(op, tmp_path) == [Refused(op, errno.ENOENT)]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_we_may_not_write_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Found without writing; what is not there, or is no name, is not among them.
+    """
+    codes = {"closed": errno.EACCES, "read_only": errno.EROFS, "odd": errno.EIO}
+    for name in ("open", *codes):
+        (tmp_path / name).write_text("1\n")
+    really = os.open
+
+    def opened(path: Path, flags: int) -> int:
+        if code := codes.get(path.name):
+            raise OSError(code, os.strerror(code))
+        return really(path, flags)
+
+    monkeypatch.setattr(os, "open", opened)
+
+    assert sysctl.closed(["open", *codes, "nosuch", "../x"], tmp_path) == {"closed", "read_only"}
+    assert (tmp_path / "open").read_text() == "1\n"

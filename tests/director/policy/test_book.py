@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from director.model.address import Endpoint, Family
 from director.model.config import SyncSettings
@@ -19,6 +20,7 @@ from director.model.ops import (
     SetTimeouts,
     StartSync,
     StopSync,
+    TableOp,
 )
 from director.model.service import (
     Destination,
@@ -27,7 +29,7 @@ from director.model.service import (
     Table,
     VirtualService,
 )
-from director.policy.book import enter, look
+from director.policy.book import carry, enter, look
 from director.policy.plan import diff
 from tests.director.policy.strategies import TABLES
 from tests.fakes.kernel import FakeKernel
@@ -113,3 +115,48 @@ def test_the_book_says_what_the_kernel_has(desired: Table, observed: Table) -> N
     assert msgspec.structs.replace(book, counters={}) == msgspec.structs.replace(
         kernel.observe(), counters={}
     )
+
+
+@given(observed=TABLES, desired=TABLES, gone=st.sets(st.integers(0, 2)), pauses=st.data())
+def test_what_is_applied_while_we_read_is_not_lost(
+    observed: Table, desired: Table, gone: set[int], pauses: st.DataObject
+) -> None:
+    """Wherever in a reading an operation falls, the carried reading is what the kernel has."""
+    kernel = FakeKernel(observed)
+    book = kernel.observe()
+    ops: list[TableOp] = [op for op in diff(desired, observed) if isinstance(op, TableOp)]
+    ops += [
+        DeleteService(key) for number, key in enumerate({**observed, **desired}) if number in gone
+    ]
+    reading = kernel.observing()
+    journal: list[TableOp] = []
+    found: Observed | None = None
+
+    while found is None or journal != ops:
+        if found is None and (journal == ops or pauses.draw(st.booleans())):
+            try:
+                next(reading)
+            except StopIteration as done:
+                found = done.value
+                break
+        else:
+            op = ops[len(journal)]
+            assert kernel.apply([op]) == []
+            enter(book, op)
+            journal.append(op)
+
+    assert found is not None
+    carry(book, found, journal)
+    assert found.table == kernel.table
+
+
+def test_what_vanished_while_we_read_stays_vanished() -> None:
+    """Somebody took the service away after our operation: the reading is believed, not the book."""
+    book = there()
+    set_one = SetDestination(WEB, ONE, LIGHT)
+    enter(book, set_one)
+    found = Observed(table={})
+
+    carry(book, found, (set_one, SetService(WEB, PLAIN)))
+
+    assert found.table == {}

@@ -145,3 +145,32 @@ def test_who_is_no_longer_named_is_removed_at_the_deadline() -> None:
     assert derive(facts, "web", 59.9).next_at == 60.0
     assert "10.0.8.99" in weights(facts, WEB, now=59.9)
     assert "10.0.8.99" not in weights(facts, WEB, now=60.0)
+
+
+def test_who_has_left_is_not_asked_after() -> None:
+    """Between its removal and the next reading its service may be derived for other reasons."""
+    facts = leaving(0, weight=0)
+    facts.learn_standings([standing(11, "up"), standing(12, "up")], now=0.0)
+    assert facts.observed is not None
+
+    del facts.observed.table[WEB].destinations[STRANGER]
+
+    assert "10.0.8.99" not in weights(facts, WEB)
+
+
+def test_a_service_drains_once_its_own_servers_are_known() -> None:
+    """The verdict that another service still waits for is no reason to keep who left this one."""
+    (web,) = facts_of(WEB).config.services
+    other = Service(
+        name="other",
+        virtuals=(TLS,),
+        settings=SETTINGS,
+        members=(Member(name="web3", addresses=("10.0.8.13",), checks=(CHECK,)),),
+    )
+    facts = Facts(Config(node="lb1", interfaces={}, services=(web, other)))
+    facts.learn_observed(observed({STRANGER: Destination(weight=100)}), now=0.0)
+
+    facts.learn_standings([standing(11, "up"), standing(12, "up")], now=0.0)
+
+    assert not facts.is_decided()
+    assert weights(facts, WEB)["10.0.8.99"] == 0

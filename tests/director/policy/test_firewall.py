@@ -91,10 +91,10 @@ def test_every_port_and_marks_are_ours_too() -> None:
 
     places = "192.0.2.10 . 0-79, 192.0.2.10 . 81-65535, 192.0.2.10 . 80"
     assert f"flags interval; elements = {{ {places} }};" in text
-    assert "set marks { type mark; elements = { 20 }; }" in text
-    assert text.count("meta l4proto tcp meta mark @marks tcp flags") == 1
-    assert text.count("meta l4proto tcp meta mark @marks counter drop") == 2
-    assert "@marks" not in ruleset(there, Family.IPV6)
+    assert "set marked { type mark; elements = { 20 }; }" in text
+    assert text.count("meta l4proto tcp meta mark @marked tcp flags") == 1
+    assert text.count("meta l4proto tcp meta mark @marked counter drop") == 2
+    assert "@marked" not in ruleset(there, Family.IPV6)
 
 
 def test_over_ipv6_the_device_is_named() -> None:

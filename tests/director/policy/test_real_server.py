@@ -5,8 +5,9 @@ import pytest
 from director.errors import ConfigError
 from director.model.address import Family, Prefix
 from director.model.config import Config
+from director.model.match import Match
 from director.model.pool import Member, Service
-from director.model.service import Forwarding, ServiceKey, ServiceSettings, Tunnel
+from director.model.service import Forwarding, Protocol, ServiceKey, ServiceSettings, Tunnel
 from director.model.vip import Router, Vip
 from director.policy.real_server import Setup, setup_of
 
@@ -53,6 +54,32 @@ def test_it_takes_the_vips_of_its_own_families() -> None:
 def test_with_a_mark_it_takes_every_vip_of_the_family() -> None:
     """Whoever marks chooses the address; the gateway of NAT real servers is none of them."""
     assert setup(MARK).vips == ("192.0.2.10", "192.0.2.11")
+
+
+def test_with_a_mark_of_ours_it_takes_what_is_marked() -> None:
+    """Each address of a match, and no other VIP."""
+    assert matched("192.0.2.11", "192.0.2.13").vips == ("192.0.2.11", "192.0.2.12", "192.0.2.13")
+
+
+def test_a_network_is_not_put_on_a_device() -> None:
+    """It is refused with what does it."""
+    with pytest.raises(ConfigError) as caught:
+        matched("10.0.0.0", "10.0.255.255")
+
+    assert "ip route add local" in caught.value.faults[0].mend
+
+
+def matched(first: str, last: str) -> Setup:
+    member = Member(name="web1", addresses=("10.0.8.11",), forwarding=Forwarding.DR)
+    service = Service(
+        name="web",
+        virtuals=(MARK,),
+        settings=ServiceSettings(),
+        members=(member,),
+        matches=(Match(first, last, Protocol.TCP, 80, 81, MARK.mark),),
+    )
+    config = Config(node="lb1", interfaces={}, services=(service,), routers=(ROUTER,))
+    return setup_of(config, "web1")
 
 
 OTHERS = {

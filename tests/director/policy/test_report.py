@@ -12,21 +12,24 @@ import pytest
 from director.model.address import Endpoint, Family
 from director.model.check import Health, Standing, TcpCheck
 from director.model.config import Config, SyncSettings
+from director.model.match import Match
 from director.model.ops import Observed, Refused, SetDestination
 from director.model.pool import Member, Place, Service
 from director.model.service import (
     Counters,
     Destination,
     Forwarding,
+    Protocol,
     ServiceKey,
     ServiceSettings,
     VirtualService,
 )
-from director.model.state import Finding, ProcessState, State
+from director.model.state import Finding, ProcessState, ProgramState, State
 from director.policy.desired import derive
 from director.policy.facts import Facts
 from director.policy.probing import target_of
 from director.policy.report import Surroundings, report, rfc3339, show_virtual
+from director.policy.sysctls import sysctls_wanted
 from director.policy.weight import Override
 from director.wire.messages import Role
 
@@ -60,6 +63,7 @@ def facts_of(
         key = target_of(CHECK, endpoint).key
         facts.learn_standings([Standing(key, health, "HTTP 503", 86400.0, ("HTTP 503",))], now=0.0)
     if observed:
+        observed.sysctls = observed.sysctls or sysctls_wanted(facts.config)
         facts.learn_observed(observed, 0.0)
     return facts
 
@@ -207,8 +211,13 @@ def test_instants(wall: float, text: str) -> None:
 
 
 def test_a_mark_is_shown_as_the_file_spells_it() -> None:
-    """And an address with its port."""
-    assert (show_virtual(MARK), show_virtual(WEB)) == ("fwmark 20", "192.0.2.10:80")
+    """And an address with its port, and a wide range as the range."""
+    web = Service(name="web", virtuals=(WEB, MARK), settings=ServiceSettings(), members=())
+    match = Match("192.0.2.10", "192.0.2.10", Protocol.TCP, 80, 180, MARK.mark)
+    ranged = msgspec.structs.replace(web, matches=(match,))
+
+    assert (show_virtual(web, MARK), show_virtual(web, WEB)) == ("fwmark 20", "192.0.2.10:80")
+    assert show_virtual(ranged, MARK) == "192.0.2.10:80-180"
 
 
 # Keys that the contract promises and that are not built yet; adding one means taking it out here.
@@ -229,7 +238,8 @@ def test_the_shape_is_the_contracts() -> None:
     block = CONTRACT.read_text().split("## 4.")[1].split("```")[1].split("\nevent:")[0]
     promised = set(re.findall(r"[a-z_]+(?=[:,}\]])", re.sub(r": [a-z|]+(?=[,}\]])", ":", block)))
     facts = facts_of("down", sync=SYNC, observed=Observed())
-    full = state_of(facts, roles=(HELD,), processes=(PROCESS,), refused=(REFUSAL,))
+    ran = (ProgramState("hook /bin/log"),)
+    full = state_of(facts, roles=(HELD,), processes=(PROCESS,), refused=(REFUSAL,), programs=ran)
 
     shown = keys_of(json.loads(msgspec.json.encode(full)))
 
@@ -281,3 +291,17 @@ def test_a_mark_is_a_virtual_service_of_any_protocol(family: Family, want: str) 
     state = state_of(Facts(Config(node="lb1", interfaces={}, services=(marked,)))).services[0]
 
     assert (state.virtual, state.protocol) == ((want,), "any")
+
+
+def test_a_program_that_failed_the_last_time_is_worth_a_word() -> None:
+    """No more than a word: nothing is out of order here, and nobody can take it back."""
+    well = ProgramState("hook /bin/log", runs=3, failed=2, last="exit status 0")
+    failed = ProgramState("hook /bin/mail", runs=1, failed=1, last="signal 9", last_failed=True)
+
+    state = state_of(facts_of(), programs=(well, failed))
+
+    assert state.programs == (well, failed)
+    assert state.well
+    (finding,) = state.findings
+    assert (finding.severity, finding.object) == ("notice", "hook /bin/mail")
+    assert finding.fault == "its last run failed: signal 9"

@@ -15,9 +15,10 @@ from director.model.ops import (
     StopSync,
 )
 from director.policy.book import enter
-from director.policy.upkeep import sysctls_wanted, upkeep
+from director.policy.sysctls import sysctls_wanted
+from director.policy.upkeep import upkeep
 
-FORWARD = "net.ipv4.ip_forward"
+REUSE = "net.ipv4.vs.conn_reuse_mode"
 SYNC = SyncSettings(interface="eth2", id=51)
 # What the kernel chose for what the file leaves open.
 RUNNING = SyncSettings(interface="eth2", id=51, port=8848, ttl=1, maxlen=1472, group="224.0.0.81")
@@ -50,10 +51,10 @@ def test_what_holds_is_left_alone(sync: SyncSettings | None, first: bool) -> Non
 
 SYSCTLS = {
     # mode        first  what is there  what is done
-    "enforce":             ("enforce",  False, "0",  [SetSysctl(FORWARD, "1")]),
-    "enforce, at start":   ("enforce",  True,  "0",  [SetSysctl(FORWARD, "1")]),
+    "enforce":             ("enforce",  False, "0",  [SetSysctl(REUSE, "1")]),
+    "enforce, at start":   ("enforce",  True,  "0",  [SetSysctl(REUSE, "1")]),
     "enforce, not there":  ("enforce",  False, None, []),
-    "set-once, at start":  ("set-once", True,  "0",  [SetSysctl(FORWARD, "1")]),
+    "set-once, at start":  ("set-once", True,  "0",  [SetSysctl(REUSE, "1")]),
     "set-once, later":     ("set-once", False, "0",  []),
     "report, at start":    ("report",   True,  "0",  []),
 }  # fmt: skip
@@ -64,9 +65,9 @@ def test_sysctls(mode: str, first: bool, there: str | None, ops: list[Op]) -> No
     """Drift is repaired as the file says; what a kernel lacks is not written."""
     wanted = config(sysctls=mode)
     observed = as_wanted(wanted)
-    del observed.sysctls[FORWARD]
+    del observed.sysctls[REUSE]
     if there is not None:
-        observed.sysctls[FORWARD] = there
+        observed.sysctls[REUSE] = there
 
     assert list(upkeep(wanted, observed, first=first)) == ops
 
@@ -74,9 +75,9 @@ def test_sysctls(mode: str, first: bool, there: str | None, ops: list[Op]) -> No
 def test_the_file_wins_over_the_profile_and_its_spaces_do_not_count() -> None:
     """The kernel answers with single spaces: the same value must not differ for ever."""
     name = "net.ipv4.vs.sync_threshold"
-    wanted = sysctls_wanted(config(SYNC, sysctl={name: " 3 \t 50 ", FORWARD: "0"}))
+    wanted = sysctls_wanted(config(SYNC, sysctl={name: " 3 \t 50 ", REUSE: "0"}))
 
-    assert (wanted[name], wanted[FORWARD]) == ("3 50", "0")
+    assert (wanted[name], wanted[REUSE]) == ("3 50", "0")
 
 
 TIMEOUTS = {

@@ -1,0 +1,59 @@
+# What the next engine, and `director clear`, have to know. Asked at each reading, before anything
+# is changed: the interface that a sysctl belongs to may come late.
+"""Record in state.json which services are ours, and what stood before us."""
+
+import logging
+from pathlib import Path
+
+from director.engine import memory
+from director.model.config import Config
+from director.model.ops import Observed
+from director.policy.ownership import Ownership
+from director.policy.sysctls import sysctls_wanted
+
+log = logging.getLogger("director.engine")
+
+
+class Keeper:
+    """Writes only when there is something new."""
+
+    def __init__(
+        self, config: Config, ownership: Ownership, remembered: memory.Memory, file: Path
+    ) -> None:
+        self._config = config
+        self._ownership = ownership
+        self._memory = remembered
+        self._file = file
+        self._count = -1  # of what was ours the last time: it only ever shrinks
+        self._owed = True  # it is not known to be on the disk
+
+    def note(self, observed: Observed) -> None:
+        """What stands now. A full disk costs a warning; the next reading tries again."""
+        if self._ownership.count != self._count:
+            self._count = self._ownership.count
+            owned = [str(key) for key in self._ownership.owned]
+            self._owed |= owned != self._memory.services
+            self._memory.services = owned
+        self._owed |= self._note_what_was(observed)
+        if not self._owed:
+            return
+        try:
+            memory.store(self._file, self._memory)
+            self._owed = False
+        except OSError as error:
+            log.warning("%s: cannot be written: %s", self._file, error.strerror)
+
+    def _note_what_was(self, observed: Observed) -> bool:
+        """Is there something that was not noted yet?"""
+        kernel, remembered = self._config.kernel, self._memory
+        before = remembered.sysctls_before
+        named = () if kernel.sysctls == "report" else sysctls_wanted(self._config)
+        fresh = {
+            name: observed.sysctls[name]
+            for name in named
+            if name in observed.sysctls and name not in before
+        }
+        before |= fresh
+        if timeouts := any(kernel.timeouts) and remembered.timeouts_before is None:
+            remembered.timeouts_before = observed.timeouts
+        return bool(fresh) or timeouts

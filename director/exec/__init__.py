@@ -1,0 +1,1 @@
+"""The process that starts foreign programs: hooks, and whatever else the file names."""
