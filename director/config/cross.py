@@ -1,5 +1,7 @@
 """What parts of the file say against each other, once each of them is read."""
 
+from collections import defaultdict
+from collections.abc import Collection
 from ipaddress import ip_address
 
 from msgspec import UnsetType
@@ -10,7 +12,7 @@ from director.config.readers import element, listed
 from director.config.schema import FileTable, ServiceTable
 from director.config.taken import written_vips
 from director.config.virtuals import Virtuals
-from director.model.address import Endpoint, family_of
+from director.model.address import Endpoint, Family, family_of
 from director.model.match import Match
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, ServiceKey
@@ -22,16 +24,27 @@ class Crossing:
     """Checks of all services against the routers and against each other."""
 
     def __init__(
-        self, file: FileTable, written: Virtuals, routers: list[Router], found: Findings
+        self,
+        file: FileTable,
+        written: Virtuals,
+        routers: list[Router],
+        fixed: Collection[str],
+        found: Findings,
     ) -> None:
         self.found = found
         self.file = file
         self.written = written
         self.synced = not isinstance(file.sync, UnsetType)
         self.held = written_vips(file)
-        self.gateways = {
-            vip.prefix.family for router in routers for vip in router.vips if not vip.advertise
-        }
+        self.fixed = fixed  # the nodes' own addresses
+        # Which router, or group of routers, takes an address or a family's gateway along.
+        self.movers: dict[str, set[str]] = defaultdict(set)
+        self.gateways: dict[Family, set[str]] = defaultdict(set)
+        for router in routers:
+            for vip in router.vips:
+                self.movers[vip.prefix.address].add(_mover(router))
+                if not vip.advertise:
+                    self.gateways[vip.prefix.family].add(_mover(router))
         self.vips_at_fault = found.within("vrrp") and any(
             "vrrp" in key and ("addresses" in key or len(key) <= 2) for _, key in found.faults
         )
@@ -45,6 +58,7 @@ class Crossing:
         self._pool(service, table, key)
         self._quorum(service, key)
         self._gateway(service, table, key)
+        self._masquerade(service, table, key)
 
     def _quorum(self, service: Service, key: Key) -> None:
         """Can it be met, and lost?"""
@@ -155,17 +169,50 @@ class Crossing:
             self.found.add(key, fault, "leave the port out, or persistence")
 
     def _gateway(self, service: Service, table: ServiceTable, key: Key) -> None:
-        nat = any(member.forwarding is Forwarding.NAT for member in service.members)
-        missing = {virtual.family for virtual in service.virtuals} - self.gateways
-        if not nat or not missing or self.vips_at_fault:
+        nat = any(member.forwarding is Forwarding.NAT for member in service.pool)
+        stranded = [
+            virtual
+            for virtual in service.virtuals
+            if not self._move_together(virtual.address, self.gateways[virtual.family])
+        ]
+        if not nat or not stranded or self.vips_at_fault:
             return
         field = "real_servers" if isinstance(table.forwarding, UnsetType) else "forwarding"
-        self.found.warn(
-            (*key, field),
-            "NAT real servers answer through a gateway, and no virtual router holds one",
-            'add { address = "GATEWAY/LENGTH", interface = ROLE, advertise = false } to a '
-            "[vrrp.*], and make it the real servers' default route",
+        fault = "NAT real servers answer through a gateway, and no virtual router holds one"
+        mend = (
+            'add { address = "GATEWAY/LENGTH", interface = ROLE, advertise = false } to a [vrrp.*]'
         )
+        if self.gateways[stranded[0].family]:
+            fault = "NAT real servers answer through a gateway, and none moves together with "
+            fault += stranded[0].address
+            mend += " that holds the VIP, or give both routers one group"
+        self.found.warn((*key, field), fault, f"{mend}; make it the real servers' default route")
+
+    def _masquerade(self, service: Service, table: ServiceTable, key: Key) -> None:
+        """What stands in for clients must be where the VIP is, or no answer finds its way."""
+        for index, address in enumerate(service.masquerade_as):
+            where = element((*key, "masquerade_as"), table.masquerade_as, index)
+            mend = "write a VIP of the same virtual router, or leave it out: it is the VIP then"
+            if address in self.fixed:
+                fault = f"{address} is a node's own, and no connection would outlive a failover"
+                self.found.add(where, fault, mend)
+                continue
+            for virtual in service.virtuals:
+                moves = self._move_together(virtual.address, self.movers.get(address, set()))
+                held = not isinstance(table.held, UnsetType)
+                apart = family_of(address) is virtual.family and not (moves or held)
+                if apart and not self.vips_at_fault:
+                    fault = f"{address} does not move together with {virtual.address}"
+                    self.found.add(where, fault, mend)
+
+    def _move_together(self, address: str, movers: set[str]) -> bool:
+        """Is one of these the mover of an address? Of one that nobody here moves, anyone is."""
+        ours = self.movers.get(address, set())
+        return bool(movers & ours if ours else movers)
+
+
+def _mover(router: Router) -> str:
+    return f"group {router.group}" if router.group else router.name
 
 
 def _member_key(member: Member, table: ServiceTable, key: Key, index: int | None) -> Key:

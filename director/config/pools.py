@@ -6,7 +6,9 @@ import msgspec
 from msgspec import UnsetType
 
 from director.config.checks import Checks
+from director.config.clients import read_allow
 from director.config.faults import Findings, Key
+from director.config.masquerade import read_masquerade, read_masquerade_as
 from director.config.readers import (
     check_names,
     element,
@@ -72,17 +74,22 @@ class Pools:
         )
         self._check_flags(table, settings, key)
         members, sorry = self._pool(table, settings, key)
+        virtuals = [virtual for virtual, _ in written.virtuals]
+        allow = read_allow(table, virtuals, key, self.found)
+        whole = members if sorry is None else [*members, sorry]
+        masquerade = read_masquerade(table, virtuals, whole, key, self.found)
+        masquerade_as = read_masquerade_as(table, virtuals, key, self.found)
         drain = self.drain
         if not isinstance(table.drain, UnsetType):
             drain = self._drain(table.drain, (*key, "drain"))
-        if not written.virtuals or not members:
+        if not virtuals or not members:
             return None
         netmask6 = 128
         if isinstance(table.persistence, PersistenceTable):
             netmask6 = table.persistence.netmask6
         return Service(
             name=name,
-            virtuals=tuple(virtual for virtual, _ in written.virtuals),
+            virtuals=tuple(virtuals),
             settings=settings,
             members=tuple(members),
             checks_need=table.checks_need,
@@ -96,6 +103,9 @@ class Pools:
             cut_after=self._cut_after(table, key, self.cut_after),
             netmask6=netmask6,
             matches=tuple(match for match, _ in written.matches),
+            allow=allow,
+            masquerade=masquerade,
+            masquerade_as=masquerade_as,
         )
 
     def _drain(self, text: str, key: Key) -> float:

@@ -206,7 +206,7 @@ def _services(
     found: Findings,
 ) -> list[Service]:
     virtuals = Virtuals(file, found)
-    crossing = Crossing(file, virtuals, routers, found)
+    crossing = Crossing(file, virtuals, routers, fixed, found)
     checks = Checks(file, found)
     servers = Servers(file, Taken(file, fixed, virtuals), found)
     pools = Pools(file, virtuals, checks, servers, found)

@@ -309,8 +309,9 @@ class ServiceTable(Table, frozen=True):
     hysteresis: Annotated[int, Meta(ge=0, le=65535)] = 0
     one_packet: bool = False
     cut_after: DurationOr | UnsetType = UNSET
-    masquerade: Later = None
-    allow: Later = None
+    masquerade: str | list[str] | UnsetType = UNSET
+    masquerade_as: str | list[str] | UnsetType = UNSET
+    allow: str | list[str] | UnsetType = UNSET
     fwmark: Mark | UnsetType = UNSET
     family: Literal["ipv4", "ipv6"] | UnsetType = UNSET
     match: MatchTable | list[MatchTable] | UnsetType = UNSET

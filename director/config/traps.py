@@ -154,6 +154,10 @@ def check_sysctls(
         # sysctl_backup_only is true while a backup daemon runs, though a master runs too (ip_vs.h).
         fault = "with [sync] both daemons run, and backup_only = 1 then switches IPVS off"
         found.add(key, fault, "leave it out, or [sync]")
+    masked = [one.name for one in services if one.masquerade]
+    if masked and (key := says("conntrack", 0)):
+        fault = f"masquerading is done by connection tracking, and {masked[0]} wants it"
+        found.add(key, fault, f"leave it out, or masquerade of {', '.join(masked)}")
     stray = sorted({one.settings.scheduler for one in services} - set(HASHING))
     if stray and (key := says("sloppy_tcp", 1)):
         fault = f"a packet of no known connection goes to any real server, with {', '.join(stray)}"

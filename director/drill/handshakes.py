@@ -98,7 +98,7 @@ def _half_open(node: Node) -> int:
 def _sent_on(node: Node) -> int:
     """Packets that a director's second chance has sent to the one before; 0 without nftables."""
     shown = node.place.run(["nft", "list", "chain", "ip", "director", "unknown"], check=False)
-    words = shown.stdout.split()
+    words = " ".join(line for line in shown.stdout.splitlines() if "dup to" in line).split()
     return sum(int(words[at + 1]) for at, word in enumerate(words) if word == "packets")
 
 

@@ -3,7 +3,9 @@
 # elements that vrrp has put into its maps.
 """Keep our nftables tables as the configuration asks."""
 
+import errno
 import logging
+import math
 import os
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -17,22 +19,27 @@ from director.kernel.nftables import NfTables
 from director.model.address import Family
 from director.model.config import Config
 from director.model.state import Finding
-from director.policy.firewall import FAMILIES, TABLE, digest_in, ruleset
+from director.policy.firewall import LOST, TABLE, comes_first, costs, digest_in, ruleset
+from director.policy.nftset import FAMILIES
 
 PROGRAMS = tuple(Path(folder, "nft") for folder in ("/usr/sbin", "/sbin", "/usr/bin"))
 TRY_AGAIN_AFTER = 60.0  # seconds: a kernel without nf_tables does not get it in between
 LOAD_WITHIN = 10.0
+SHIELD = 5.0  # seconds: a client's SYN is sent again after 1 and 3 of them
 
 log = logging.getLogger("director.engine")
 
 Load = Callable[[str], Awaitable[str]]
 
 
-class Comments(Protocol):
+class Tables(Protocol):
     """What is asked of nf_tables, real or not."""
 
     def comment(self, family: Family, table: str) -> str | None:
         """The comment of a table; None when there is no such table. Raises OSError, Torn."""
+
+    def open(self, table: str, name: str, seconds: float, family: Family) -> int:
+        """Make a set of protocols hold TCP, for so long; 0 or an errno."""
 
 
 async def load(script: str) -> str:
@@ -63,7 +70,7 @@ class Firewall:
         self,
         config: Config,
         *,
-        open_tables: Callable[[], Comments] = NfTables,
+        open_tables: Callable[[], Tables] = NfTables,
         load_script: Load = load,
     ) -> None:
         self._every = config.kernel.resync
@@ -71,10 +78,42 @@ class Firewall:
         self._scripts = {family: ruleset(config, family) for family in FAMILIES}
         self._open = open_tables
         self._load = load_script
-        self._tables: Comments | None = None
+        self._costs = costs(config)
+        self._shield_until = -math.inf
+        self._first = comes_first(config)
+        self._tables: Tables | None = None
         self.lacking: tuple[Finding, ...] = ()
         self.looked = trio.Event()
         self._marked = tuple(one.name for one in config.services if one.matches)
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Run; where clients are kept out or masqueraded, return once that stands."""
+        self.shield()
+        nursery.start_soon(self.run)
+        if self._first:
+            await self.looked.wait()
+
+    def shield(self, seconds: float = SHIELD) -> None:
+        """For so long TCP for our services that IPVS does not know is dropped, and not reset.
+
+        From now on, or from when the table stands; an earlier call that lasts longer still counts.
+        Two netlink batches: for whoever has just seen that the IPVS table is lost.
+        """
+        self._shield_until = max(self._shield_until, trio.current_time() + seconds)
+        self._open_shield()
+
+    def _open_shield(self) -> None:
+        left = self._shield_until - trio.current_time()
+        families = [family for family in FAMILIES if self._scripts[family]] if left > 0 else []
+        for family in families:
+            try:
+                self._tables = self._tables or self._open()
+                code = self._tables.open(TABLE, LOST, left, family)
+            except (OSError, Torn, Garbled) as error:
+                log.info("no shield: %s", _words(error))
+                return
+            if code not in (0, errno.ENOENT):
+                log.warning("no shield: %s", os.strerror(code))
 
     async def run(self) -> None:
         """Look as often as the table is read back, for ever."""
@@ -103,24 +142,25 @@ class Firewall:
             if why := await self._load(script or f"delete table {word} {TABLE}\n"):
                 return why
             log.info("nftables: table %s %s: %s", word, TABLE, wanted or "removed")
+            self._open_shield()
         return ""
 
     def _findings(self, why: str) -> tuple[Finding, ...]:
-        chance = Finding(
-            "notice",
+        rest = Finding(
+            "alarm" if self._first else "notice",
             "nftables",
-            f"no second chance for half-open handshakes at a hand-over: {why}",
+            f"{'; '.join(self._costs)}: {why}",
             "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
         )
         if not self._marked:
-            return (chance,)
+            return (rest,)
         marks = Finding(
             "alarm",
             "nftables",
             f"nothing marks the packets of {', '.join(self._marked)}, which get none: {why}",
             "install nftables and load nf_tables; the next look tries again",
         )
-        return (marks, chance)
+        return (marks, rest)
 
 
 def _words(error: Exception) -> str:

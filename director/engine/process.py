@@ -129,13 +129,13 @@ class Engine:
         systemd, workers = Systemd(), self._workers
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
+                await self._firewall.start(nursery)
                 await nursery.start(self._reconciler.run)
                 nursery.start_soon(canary.watch, self._reconciler, self._hands)
                 nursery.start_soon(doors.serve, workers_door, workers.converse)
                 nursery.start_soon(doors.serve, view_door, self._verbs.view)
                 nursery.start_soon(doors.serve, control_door, self._verbs.control)
                 nursery.start_soon(_tell_ready, self._reconciler, self._firewall, workers)
-                nursery.start_soon(self._firewall.run)
                 nursery.start_soon(workers.beat)
                 nursery.start_soon(pulse.beat, pulse_of(self._config), workers.is_active)
                 nursery.start_soon(_feed_watchdog, systemd)

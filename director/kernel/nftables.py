@@ -1,7 +1,7 @@
 # nftables by our own netlink: which table of ours stands, and elements of a map.
 #
-# Rules are loaded by nft(8), which the engine alone starts. What is here is what must be quick (the
-# vrrp process puts elements into a map before it takes a VIP) or frequent (is our table there).
+# Rules are loaded by nft(8), which the engine alone starts. What is here is what must be quick
+# (elements that end by themselves) or frequent (is our table there).
 #
 # What one does not expect:
 # - Changes come in a batch, between a begin and an end that are no messages of nf_tables, and one
@@ -42,6 +42,7 @@ TABLE_NAME, TABLE_USERDATA = 1, 6
 ELEMENTS_TABLE, ELEMENTS_SET, ELEMENTS = 1, 2, 3
 ELEMENT, KEY, DATA, TIMEOUT = 1, 1, 2, 4
 VALUE = 1
+TCP = bytes([socket.IPPROTO_TCP])
 USERDATA_COMMENT = 0  # nft writes type, length, text and a zero (libnftnl, udata.h)
 PORTION = 200  # elements in one message: an attribute's length has 16 bits
 
@@ -68,10 +69,17 @@ class NfTables:
 
         Until they end or the next call. ENOENT: there is no such map, or no nf_tables.
         """
+        rows = [_element(_packed(key), _packed(value), seconds) for key, value in targets.items()]
+        return self._refill(table, name, rows, family)
+
+    def open(self, table: str, name: str, seconds: float, family: Family) -> int:
+        """Make a set of protocols hold TCP and nothing else, for so long; 0 or an errno."""
+        return self._refill(table, name, [_element(TCP, b"", seconds)], family)
+
+    def _refill(self, table: str, name: str, rows: list[bytes], family: Family) -> int:
         where = HEAD.pack(PROTOCOLS[family], 0, 0) + text(ELEMENTS_TABLE, table)
         where += text(ELEMENTS_SET, name)
         requests = [pack(DELETE_ELEMENT, 0, where)]
-        rows = [_element(key, value, seconds) for key, value in targets.items()]
         for start in range(0, len(rows), PORTION):
             body = where + nest(ELEMENTS, *rows[start : start + PORTION])
             requests.append(pack(NEW_ELEMENT, CREATE, body))
@@ -107,11 +115,12 @@ def _comment(userdata: bytes) -> str:
     return ""
 
 
-def _element(key: str, value: str, seconds: float) -> bytes:
+def _element(key: bytes, data: bytes, seconds: float) -> bytes:
+    """Of a map; of a set where there is no data."""
     return nest(
         ELEMENT,
-        nest(KEY, attribute(VALUE, _packed(key))),
-        nest(DATA, attribute(VALUE, _packed(value))),
+        nest(KEY, attribute(VALUE, key)),
+        nest(DATA, attribute(VALUE, data)) if data else b"",
         attribute(TIMEOUT, struct.pack("!Q", round(seconds * 1000))),
     )
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from director.model.address import Endpoint, Family
+from director.model.address import Endpoint, Family, Prefix
 from director.model.check import Check
 from director.model.match import Match
 from director.model.service import Forwarding, Protocol, ServiceKey, ServiceSettings, Tunnel
@@ -40,7 +40,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     destination that was quiesced is removed, with its connections; None is never. `slow_start`:
     seconds until who came up has its whole weight. `panic_below`: with a smaller share of the real
     servers up, all serve. `matches` is what the director marks; a mark without one is
-    for somebody else to set.
+    for somebody else to set. `allow` are the networks whose clients may come, without overlaps;
+    empty: all may. `masquerade` are those whose clients NAT real servers see as `masquerade_as` (at
+    most one address of each family), else as the virtual address.
     """
 
     name: str
@@ -57,6 +59,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     on_fail: str = "auto"
     cut_after: float | None = None
     netmask6: int = 128
+    allow: tuple[Prefix, ...] = ()
+    masquerade: tuple[Prefix, ...] = ()
+    masquerade_as: tuple[str, ...] = ()
     matches: tuple[Match, ...] = ()
 
     @property

@@ -88,6 +88,9 @@ DIRECTOR = (
 # Often advised as 1. But then the kernel drops whatever comes from a NAT real server's port and
 # belongs to no balanced connection, and the answers to our own checks are just that (ip_vs_core.c,
 # ip_vs_out; seen: every check of a NAT destination timed out).
+# Source translation is netfilter's, and without this IPVS takes its packets out of conntrack
+# (ip_vs_xmit.c, ip_vs_notrack). It holds for all services of the network namespace.
+MASQUERADE = (Setting(VS + "conntrack", "1", "masquerading is done by connection tracking"),)
 NAT = (
     Setting(VS + "nat_icmp_send", "0", "1 would drop the answers to our own health checks"),
     Setting(
@@ -215,6 +218,7 @@ def settings(config: Config) -> tuple[Setting, ...]:
         *DIRECTOR,
         *(NAT if nat else ()),
         *(_sync(config.sync) if config.sync else _unsynced(config)),
+        *(MASQUERADE if _masquerades(config) else ()),
         *(_conntrack(config) if tracks(config) else ()),
         *_interfaces(config, nat=bool(nat)),
     )
@@ -227,7 +231,11 @@ def profile(config: Config) -> dict[str, str]:
 
 def tracks(config: Config) -> bool:
     """Has IPVS to keep netfilter's entries?"""
-    return config.kernel.sysctl.get(VS + "conntrack") == "1"
+    return _masquerades(config) or config.kernel.sysctl.get(VS + "conntrack") == "1"
+
+
+def _masquerades(config: Config) -> bool:
+    return any(service.masquerade for service in config.services)
 
 
 def _sync(sync: SyncSettings) -> tuple[Setting, ...]:

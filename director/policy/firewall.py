@@ -15,6 +15,12 @@
 # such packets to the one who was active before, who keeps the VIP mute and forwards them. Whom to
 # send them to is an element of the map, that vrrp puts there before it takes the VIP, and that
 # ends by itself sooner than the other's linger: two nodes never send one packet to and fro.
+#
+# The shield. Where IPVS does not know a service or a connection, the stack answers RST, and the
+# client gives up what the next second might have saved. While a set holds an element, such packets
+# are dropped, and the client sends them again. The engine opens one set when it starts and when it
+# has lost its table, vrrp the other when it takes over; both end by themselves, since to who comes
+# back with a connection that nobody has a reset is the better answer.
 """The ruleset that a configuration asks for."""
 
 import hashlib
@@ -23,11 +29,15 @@ from director.model.address import Family
 from director.model.config import Config
 from director.model.service import Protocol
 from director.model.vip import Router
+from director.policy.guard import guard
 from director.policy.marking import marking
+from director.policy.nftset import FAMILIES, KINDS, Ports, a_set
+from director.policy.translation import translation
 
 TABLE = "director"
-FAMILIES = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 BEHIND_IPVS = 101
+NAMES_MAX = 5
+LOST, TAKEN = "lost", "taken"  # the engine's set, and vrrp's
 
 
 def chance_map(router: Router) -> str:
@@ -37,7 +47,12 @@ def chance_map(router: Router) -> str:
 
 def ruleset(config: Config, family: Family) -> str:
     """The script that replaces our table of one family; empty when there is nothing to say."""
-    body = [*_second_chance(config, family), *marking(config, family)]
+    body = [
+        *_unknown(config, family),
+        *marking(config, family),
+        *guard(config, family),
+        *translation(config, family),
+    ]
     if not body:
         return ""
     word = FAMILIES[family]
@@ -48,30 +63,77 @@ def ruleset(config: Config, family: Family) -> str:
     )
 
 
-def _second_chance(config: Config, family: Family) -> list[str]:
-    routers = [router for router in config.routers if chances(router, family)]
-    services = sorted(
-        {
-            (key.address, key.port)
-            for service in config.services
-            for key in service.virtuals
-            if key.protocol is Protocol.TCP and key.family is family and key.port
-        }
+def comes_first(config: Config) -> bool:
+    """Must the tables stand before the first service does?
+
+    Else clients come in that should not, or their connections stay as they began.
+    """
+    return any(service.allow or service.masquerade for service in config.services)
+
+
+def costs(config: Config) -> tuple[str, ...]:
+    """What is lost where our tables cannot be: the worst first, nothing where none is wanted."""
+    open_to_all = [service.name for service in config.services if service.allow]
+    masked = [service.name for service in config.services if service.masquerade]
+    found = (
+        (open_to_all, f"services are open to everybody: {_some(open_to_all)}"),
+        (masked, f"nobody is masqueraded: {_some(masked)}"),
+        (
+            any(_matches(config, one.family) for one in config.routers if chances(one, one.family)),
+            "no second chance for half-open handshakes at a hand-over",
+        ),
+        (
+            any(_matches(config, family) for family in FAMILIES),
+            "clients are reset where the IPVS table is lost",
+        ),
     )
-    if not routers or not services:
+    return tuple(text for there, text in found if there)
+
+
+def _matches(config: Config, family: Family) -> dict[str, str]:
+    """What finds packets of TCP for our services: how to match them, and the set for that."""
+    word, ports = FAMILIES[family], Ports(config)
+    keys = {key for one in config.services for key in one.virtuals if key.family is family}
+    places = [
+        f"{key.address} . {span}"
+        for key in sorted(keys)
+        if key.protocol is Protocol.TCP and not key.mark
+        for span in ports.of(key)
+    ]
+    marks = [f"{key.mark}" for key in sorted(keys) if key.mark]
+    found: dict[str, str] = {}
+    if places:
+        flags = "interval" if any("-" in place for place in places) else ""
+        kind = f"{KINDS[family]} . inet_service"
+        found[f"{word} daddr . tcp dport @services"] = a_set("services", kind, places, flags)
+    if marks:
+        found["meta l4proto tcp meta mark @marked"] = a_set("marked", "mark", marks)
+    return found
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
+
+
+def _unknown(config: Config, family: Family) -> list[str]:
+    """Maps, sets and chain for what IPVS does not know."""
+    matches = _matches(config, family)
+    if not matches:
         return []
-    word = FAMILIES[family]
-    kind = f"{'ipv4' if family is Family.IPV4 else 'ipv6'}_addr"
-    elements = ", ".join(f"{address} . {port}" for address, port in services)
-    maps = [
-        f"  map {chance_map(one)} {{ type {kind} : {kind}; flags timeout; }}" for one in routers
+    routers = [router for router in config.routers if chances(router, family)]
+    kind, word = KINDS[family], FAMILIES[family]
+    rules = [_chance(one, match, word) for one in routers for match in matches]
+    rules += [
+        f"meta l4proto @{name} {match} counter drop" for name in (LOST, TAKEN) for match in matches
     ]
     return [
-        *maps,
-        f"  set services {{ type {kind} . inet_service; elements = {{ {elements} }}; }}",
+        *(a_set(chance_map(one), f"{kind} : {kind}", flags="timeout") for one in routers),
+        *matches.values(),
+        *(a_set(name, "inet_proto", flags="timeout") for name in (LOST, TAKEN)),
         "  chain unknown {",
         f"    type filter hook input priority {BEHIND_IPVS}; policy accept;",
-        *(f"    {_chance(one, word)}" for one in routers),
+        *(f"    {rule}" for rule in rules),
         "  }",
     ]
 
@@ -100,12 +162,12 @@ def chances(router: Router, family: Family) -> tuple[str, ...]:
     )
 
 
-def _chance(router: Router, word: str) -> str:
+def _chance(router: Router, match: str, word: str) -> str:
     """SYNs are new connections: they are IPVS's, and never on their way to somebody else."""
     # IPv6 names the device: the peer's address is a link-local one.
     device = f' device "{router.interface}"' if word == "ip6" else ""
     return (
-        f'iifname "{router.device}" {word} daddr . tcp dport @services '
+        f'iifname "{router.device}" {match} '
         "tcp flags & (syn | ack) != syn "
         f"dup to {word} daddr map @{chance_map(router)}{device} counter drop"
     )

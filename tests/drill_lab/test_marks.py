@@ -13,7 +13,8 @@ from director.drill.pair import CONFIG_PATH, DIRECTOR
 from director.drill.places import Place, eventually
 from director.drill.spec import LabSpec, Member
 from director.drill.topology import Lab
-from director.policy.firewall import FAMILIES, ruleset
+from director.policy.firewall import ruleset
+from director.policy.nftset import FAMILIES
 
 CONFIG = """
 format = 1

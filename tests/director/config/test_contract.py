@@ -35,8 +35,6 @@ NOT_BUILT = [
     'nodes.*.vrrp.*.failback.when="synced"',
     "nodes.*.vrrp.*.failback.coverage",
     "nodes.*.vrrp.*.failback.deadline",
-    "services.*.masquerade",
-    "services.*.allow",
 ]
 OF_CHECKS = [
     "source",
@@ -100,6 +98,7 @@ IN_COMMENTS = [
     "services.web.persistence.netmask6=64",
     'services.dns.persistence.engine="sip"',
     'services.web.held="elsewhere"',
+    'services.api.masquerade_as="192.0.2.12"',
 ]
 
 

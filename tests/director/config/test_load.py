@@ -57,6 +57,7 @@ SYNC_ID = '"ha"\nid = 51\n'
 VRID = "vrid = 51\n"
 VIRTUAL = 'virtual = "192.0.2.10:80"'
 CHECKS = 'checks = ["health"]'
+API = 'scheduler_flags = ["mh-port", "mh-fallback"]\n'
 PORT_CHECK = 'check = { kind = "tcp", port = 21 }'
 MARKED = f"{VIRTUAL}\n{WEB}\n{CHECKS}"
 SERVICE = f"[services.web]\n{MARKED}"
@@ -71,7 +72,7 @@ WRONG = {
     # what is wrong: (old passage, new passage, key, fault, mend)
     # -- shape
     "unknown key": (WEB, 'wieght = 5 #<\n' + WEB, "services.web.wieght", "is no key here", 'did you mean "weight"?'),
-    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: check, checks, checks_need, cut_after, drain"),
+    "unknown key, nothing near": (WEB, "zzz = 5 #<\n" + WEB, "services.web.zzz", "is no key here", "known here: allow, check, checks, checks_need, cut_after, drain"),
     "unknown table": ("[sync]", "[snyc] #<\na = 1\n[sync]", "snyc", "is no key here", 'did you mean "sync"?'),
     "weight above": (WEB, 'real_servers = [\n"web1",\n{ server = "web2",\n weight = 70000 }] #<', f"{WEB_KEY}[1].weight", "70000 is outside 0..65535", "0..65535"),
     "weight below": (WEB, "weight = -1 #<\n" + WEB, "services.web.weight", "-1 is outside 0..65535", "0..65535"),
@@ -267,6 +268,23 @@ WRONG = {
     "port differs with dr": (WEB, 'real_servers = ["web1:8080"] #<', f"{WEB_KEY}[0]", "differs from the virtual port, with dr", 'forwarding = "nat"'),
     "port differs with tun": (WEB, 'forwarding = "tun"\nreal_servers = ["web1:8080"] #<', f"{WEB_KEY}[0]", "with tun", "leave the port out"),
     "port with several virtual ports": (f"{VIRTUAL}\n{WEB}", 'virtual = ["192.0.2.10:80", "192.0.2.10:81"]\nforwarding = "nat"\nreal_servers = ["web1:8080"] #<', f"{WEB_KEY}[0]", "several virtual ports", "each virtual port"),
+    "nobody allowed": (WEB, "allow = [] #<\n" + WEB, "services.web.allow", "nobody would be allowed", "leave allow out"),
+    "a host name allowed": (WEB, 'allow = ["10.0.0.0/8",\n"office.example.com"] #<\n' + WEB, "services.web.allow[1]", "is not an address", "not looked up"),
+    "bits behind the length": (WEB, 'allow = "10.0.0.1/8" #<\n' + WEB, "services.web.allow", "10.0.0.1/8 has bits behind its length", 'write "10.0.0.0/8", or "10.0.0.1"'),
+    "length beyond": (WEB, 'allow = "10.0.0.0/33" #<\n' + WEB, "services.web.allow", "not a length between 0 and 32", "write a length"),
+    "nobody of a family allowed": (WEB, 'allow = ["2001:db8::/32"] #<\n' + WEB, "services.web.allow", "no client of tcp/192.0.2.10:80 would be allowed", '"0.0.0.0/0" is everybody'),
+    "masquerade with dr": (WEB, 'masquerade = "always" #<\n' + WEB, "services.web.masquerade", "without a NAT real server: with dr and tun they answer", 'forwarding = "nat"'),
+    "masquerade of one packet": (API, API + 'masquerade = "always" #<\nprotocol = "udp"\none_packet = true\n', "services.api.masquerade", "one_packet has none", "leave one of the two out"),
+    "masquerade by a mark": ('virtual = "192.0.2.11:443"\n', 'fwmark = 5\nfamily = "ipv4"\nmasquerade = "hairpin" #<\n', "services.api.masquerade", "a mark has none", 'virtual = "IP:PORT"'),
+    "masquerade of nobody": (API, API + "masquerade = [] #<\n", "services.api.masquerade", "no network is named", 'or "never"'),
+    "masquerade, a word in a list": (API, API + 'masquerade = ["10.0.0.0/8", "hairpin"] #<\n', "services.api.masquerade", '"hairpin" stands beside networks', 'masquerade = "hairpin"'),
+    "masquerade, mistyped": (API, API + 'masquerade = "allways" #<\n', "services.api.masquerade", '"allways" is none of: never, always, hairpin', 'did you mean "always"?'),
+    "masquerade as what nobody holds": (API, API + 'masquerade = "always"\nmasquerade_as = "192.0.2.99" #<\n', "services.api.masquerade_as", "192.0.2.99 does not move together with 192.0.2.11", "same virtual router"),
+    "masquerade as the node": (API, API + 'masquerade = "always"\nmasquerade_as = "10.0.8.2" #<\n', "services.api.masquerade_as", "no connection would outlive a failover", "it is the VIP then"),
+    "masquerade as two": (API, API + 'masquerade = "always"\nmasquerade_as = ["192.0.2.10",\n"10.0.8.1"] #<\n', "services.api.masquerade_as[1]", "a second address of one family", "one of each family"),
+    "masquerade as the other family": (API, API + 'masquerade = "always"\nmasquerade_as = "2001:db8::1" #<\n', "services.api.masquerade_as", "a family that no virtual address here has", "leave it out"),
+    "masquerade as, and nobody": (API, API + 'masquerade = "never"\nmasquerade_as = "192.0.2.10" #<\n', "services.api.masquerade_as", "means nothing where nobody is masqueraded", 'masquerade = "always"'),
+    "masquerade without conntrack": ("[services.api]\n", '[kernel.sysctl]\n"net.ipv4.vs.conntrack" = 0 #<\n[services.api]\nmasquerade = "always"\n', 'kernel.sysctl."net.ipv4.vs.conntrack"', "api wants it", "masquerade of api"),
     "thresholds crossed": (WEB, 'real_servers = [{ server = "web1", upper_threshold = 5, lower_threshold = 9 }] #<', f"{WEB_KEY}[0].lower_threshold", "9 is above upper_threshold 5", "not above"),
     "quorum": (WEB, "quorum = 3 #<\n" + WEB, "services.web.quorum", "quorum 3 is above the 2 real servers", "write 1..2"),
     "hysteresis that is never met": (WEB, "hysteresis = 1 #<\nquorum = 2\n" + WEB, "services.web.hysteresis", "could not be met, or lost", "leave it out"),
@@ -614,6 +632,32 @@ def test_both_nodes_need_an_address_for_unicast_over_ipv6() -> None:
     ]
     assert "sends IPv6 adverts, and 192.0.2.2 is none" in faults[0].fault
     assert "a role of its own, for the same device" in faults[0].mend
+
+
+@pytest.mark.parametrize(
+    ("group", "warnings"), [("", 1), ('group = "edge"\n', 0)], ids=["apart", "together"]
+)
+def test_a_gateway_that_moves_by_itself_is_a_warning(group: str, warnings: int) -> None:
+    """Answers would come to a director that does not have the VIP."""
+    gateway = '{ address = "10.0.8.1/24", interface = "servers", advertise = false }'
+    router = f'interface = "front"\n{group}'
+    text = PAIR.replace(f"  {gateway},\n", "").replace(VRID, f"{VRID}{group}")
+    text += f'[vrrp.inner]\n{router}vrid = 52\naddresses = ["192.0.2.20", {gateway}]\n'
+
+    found = check_text(text, node="lb1").warnings
+
+    assert [warning.key for warning in found] == ["services.api.forwarding"] * warnings
+    assert all("none moves together with 192.0.2.11" in warning.fault for warning in found)
+
+
+def test_allowed_clients_of_a_family_without_addresses_are_a_warning() -> None:
+    """They cannot come at all, and the others are told apart from them."""
+    text = PAIR.replace(WEB, f'allow = ["10.0.0.0/8", "2001:db8::/32"]\n{WEB}')
+
+    (warning,) = check_text(text, node="lb1").warnings
+
+    assert warning.key == "services.web.allow[1]"
+    assert "no virtual address here has" in warning.fault
 
 
 def test_nat_without_a_gateway_is_a_warning() -> None:

@@ -622,6 +622,45 @@ def test_an_address_that_another_machine_holds() -> None:
     assert web.virtuals[0].address == "198.51.100.1"
 
 
+def test_allowed_networks_do_not_overlap() -> None:
+    """nftables refuses those; an address is a network of its own."""
+    allow = (
+        'allow = ["10.1.0.0/16", "10.0.0.0/8", "198.51.100.7", "192.168.1.0/24", "192.168.0.0/24"]'
+    )
+
+    assert [str(one) for one in web_of((WEB, f"{allow}\n{WEB}")).allow] == [
+        "10.0.0.0/8",
+        "192.168.0.0/23",
+        "198.51.100.7/32",
+    ]
+    assert web_of().allow == ()
+
+
+MASQUERADES = {
+    "never": ('"never"', []),
+    "always, by family": ('"always"', ["0.0.0.0/0"]),
+    "hairpin, its own real servers": ('"hairpin"', ["10.0.8.21/32", "10.0.8.22/32"]),
+    "networks": ('["10.0.8.0/25", "10.0.8.128/25", "192.0.2.7"]', ["10.0.8.0/24", "192.0.2.7/32"]),
+    "one network": ('"10.0.8.0/25"', ["10.0.8.0/25"]),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), MASQUERADES.values(), ids=MASQUERADES)
+def test_masquerade(text: str, want: list[str]) -> None:
+    """Whatever the word, it is the networks of the clients that are meant."""
+    api = config_of(('mh-fallback"]\n', f'mh-fallback"]\nmasquerade = {text}\n')).services[1]
+
+    assert [str(one) for one in api.masquerade] == want
+    assert api.masquerade_as == ()
+
+
+def test_masquerade_as_an_address_that_moves_with_the_vip() -> None:
+    """As with the gateway, which real servers reach without a route."""
+    edit = 'mh-fallback"]\nmasquerade = "always"\nmasquerade_as = "10.0.8.1"\n'
+
+    assert config_of(('mh-fallback"]\n', edit)).services[1].masquerade_as == ("10.0.8.1",)
+
+
 KEPT = {
     'keep_networks = "10.96.0.0/12"': "",
     'keep_networks = ["10.96.0.0/12", "2001:db8:1::/48"]': "",

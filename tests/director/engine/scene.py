@@ -1,5 +1,6 @@
 """What the engine's tests play with: a file of small services, and a kernel that is watched."""
 
+import errno
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import trio
@@ -77,6 +78,10 @@ class NoTables:
     def comment(self, *_which: object) -> str | None:
         """There is no table."""
         return None
+
+    def open(self, *_which: object) -> int:
+        """Nor a set."""
+        return errno.ENOENT
 
 
 def no_firewall(config: Config) -> Firewall:

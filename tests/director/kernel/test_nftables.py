@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.kernel.netlink import Garbled, attribute, attributes, text, walk
-from director.kernel.nftables import HEAD, _element, decode_table
+from director.kernel.nftables import HEAD, TCP, _element, _packed, decode_table
 
 TABLE = HEAD.pack(2, 0, 0) + text(1, "director")
 
@@ -36,9 +36,19 @@ def test_nonsense_is_garbled_and_nothing_else(data: bytes) -> None:
 )
 def test_an_element_of_a_map(key: str, value: str, size: int) -> None:
     """Key and data are nested values; the time-out is in milliseconds, in network order."""
-    ((kind, element),) = walk(_element(key, value, 4.5))
+    ((kind, element),) = walk(_element(_packed(key), _packed(value), 4.5))
     found = attributes(element)
 
     assert kind == 1
     assert [len(attributes(found[one])[1]) for one in (1, 2)] == [size, size]
     assert struct.unpack("!Q", found[4]) == (4500,)
+
+
+def test_an_element_of_a_set() -> None:
+    """A key and a time-out, and no data; a protocol is one byte."""
+    ((_, element),) = walk(_element(TCP, b"", 1.0))
+
+    found = attributes(element)
+
+    assert sorted(found) == [1, 4]
+    assert bytes(attributes(found[1])[1]) == b"\x06"

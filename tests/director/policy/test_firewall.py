@@ -8,7 +8,7 @@ from director.model.config import Config
 from director.model.pool import Service
 from director.model.service import Protocol, ServiceKey, ServiceSettings
 from director.model.vip import Router, Vip
-from director.policy.firewall import chances, digest, digest_in, ruleset
+from director.policy.firewall import chances, costs, digest, digest_in, ruleset
 
 ROUTER = Router(
     name="web",
@@ -38,6 +38,9 @@ VEILED = msgspec.structs.replace(
 )
 
 
+MARKED = ServiceKey(Family.IPV4, mark=20)
+
+
 def service(*keys: ServiceKey) -> Service:
     return Service(name="web", virtuals=keys, settings=ServiceSettings(), members=(), drain=0.0)
 
@@ -52,8 +55,6 @@ def config(*routers: Router) -> Config:
         key("192.0.2.10", 443),
         key("192.0.2.10", 80),
         key("192.0.2.10", 53, Protocol.UDP),
-        key("192.0.2.10", 0),
-        ServiceKey(Family.IPV4, mark=20),
         key("2001:db8::10", 80),
     )
     return Config(node="lb1", interfaces={}, services=(service(*keys),), routers=routers)
@@ -64,10 +65,14 @@ def test_the_ruleset_as_nft_reads_it() -> None:
     body = """\
   map chance_51_65746830 { type ipv4_addr : ipv4_addr; flags timeout; }
   set services { type ipv4_addr . inet_service; elements = { 192.0.2.10 . 80, 192.0.2.10 . 443 }; }
+  set lost { type inet_proto; flags timeout; }
+  set taken { type inet_proto; flags timeout; }
   chain unknown {
     type filter hook input priority 101; policy accept;
     iifname "eth0" ip daddr . tcp dport @services tcp flags & (syn | ack) != syn \
 dup to ip daddr map @chance_51_65746830 counter drop
+    meta l4proto @lost ip daddr . tcp dport @services counter drop
+    meta l4proto @taken ip daddr . tcp dport @services counter drop
   }"""
     head = "add table ip director\ndelete table ip director\ntable ip director {\n"
 
@@ -75,6 +80,21 @@ dup to ip daddr map @chance_51_65746830 counter drop
 
     assert text == f'{head}  comment "{digest(body)}"\n{body}\n}}\n'
     assert digest_in(text) == digest(body)
+
+
+def test_every_port_and_marks_are_ours_too() -> None:
+    """Of every port what no other service has; a mark is of TCP as far as packets are."""
+    services = (service(key("192.0.2.10", 80), key("192.0.2.10", 0)), service(MARKED))
+    there = msgspec.structs.replace(config(ROUTER), services=services)
+
+    text = ruleset(there, Family.IPV4)
+
+    places = "192.0.2.10 . 0-79, 192.0.2.10 . 81-65535, 192.0.2.10 . 80"
+    assert f"flags interval; elements = {{ {places} }};" in text
+    assert "set marked { type mark; elements = { 20 }; }" in text
+    assert text.count("meta l4proto tcp meta mark @marked tcp flags") == 1
+    assert text.count("meta l4proto tcp meta mark @marked counter drop") == 2
+    assert "@marked" not in ruleset(there, Family.IPV6)
 
 
 def test_over_ipv6_the_device_is_named() -> None:
@@ -98,12 +118,25 @@ def test_with_a_virtual_mac_packets_come_by_its_device_and_the_peer_is_on_the_in
     [((), Family.IPV4), ((ROUTER,), Family.IPV6), ((ROUTER6,), Family.IPV4)],
     ids=["no router", "adverts of the other family", "the other way round"],
 )
-def test_where_there_is_nothing_to_say_there_is_no_table(
+def test_where_nobody_was_before_there_is_a_shield_alone(
     routers: tuple[Router, ...], family: Family
 ) -> None:
-    """An empty text, and no digest in it."""
-    assert ruleset(config(*routers), family) == ""
+    """No map and no second chance; a table can be lost all the same."""
+    text = ruleset(config(*routers), family)
+
+    assert "dup to" not in text
+    assert text.count("counter drop") == 2
+    assert costs(config()) == ("clients are reset where the IPVS table is lost",)
+
+
+def test_where_there_is_nothing_to_say_there_is_no_table() -> None:
+    """An empty text, and no digest in it: nothing of TCP, and services that all may come to."""
+    services = (service(key("192.0.2.10", 53, Protocol.UDP)),)
+    quiet = msgspec.structs.replace(config(ROUTER), services=services)
+
+    assert [ruleset(quiet, family) for family in Family] == ["", ""]
     assert digest_in("") == ""
+    assert costs(quiet) == ()
 
 
 def test_whom_to_ask_is_known_on_the_adverts_own_wire() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from director.model.address import Family, Prefix
 from director.model.vip import Vip
-from director.vrrp.chance import CHANCE, Chance
+from director.vrrp.chance import CHANCE, SHIELD, Chance
 from director.vrrp.mute import LINGER
 from tests.director.vrrp.fakes import PEER, ROUTER
 
@@ -21,12 +21,17 @@ class FakeMaps:
     def __init__(self, code: int = 0) -> None:
         self.code = code
         self.told: list[tuple[str, dict[str, str], float]] = []
+        self.opened: list[tuple[str, str, float, Family]] = []
 
     def point(
         self, table: str, name: str, targets: dict[str, str], seconds: float, family: Family
     ) -> int:
         assert (table, family) == ("director", Family.IPV4)
         self.told.append((name, targets, seconds))
+        return self.code
+
+    def open(self, table: str, name: str, seconds: float, family: Family) -> int:
+        self.opened.append((table, name, seconds, family))
         return self.code
 
 
@@ -67,12 +72,24 @@ def test_with_nobody_before_an_older_chance_is_forgotten() -> None:
     assert maps.told == [(MAP, {}, CHANCE)]
 
 
-@pytest.mark.parametrize(("code", "said"), [(errno.EPERM, 1), (errno.ENOENT, 0)])
+@pytest.mark.parametrize(("code", "said"), [(errno.EPERM, 2), (errno.ENOENT, 0)])
 def test_a_refusal_stops_nobody(code: int, said: int, caplog: pytest.LogCaptureFixture) -> None:
     """That there is no map the engine says; anything else is said here."""
     Chance(ROUTER, FakeMaps(code)).offer(PEER)
 
     assert len(caplog.records) == said
+
+
+def test_who_takes_over_resets_nobody_for_a_moment() -> None:
+    """For both families of its VIPs, whoever was active before; and not when it gives them up."""
+    maps = FakeMaps()
+    vips = (*ROUTER.vips, Vip(Prefix("2001:db8::10", 128), "eth0"))
+    chance = Chance(msgspec.structs.replace(ROUTER, vips=vips), maps)
+
+    chance.offer("")
+    chance.withdraw()
+
+    assert maps.opened == [("director", "taken", SHIELD, family) for family in Family]
 
 
 def test_without_nf_tables_nothing_is_asked(caplog: pytest.LogCaptureFixture) -> None:
