@@ -14,6 +14,7 @@ import trio
 from director import paths
 from director.engine import doors, memory, pulse
 from director.engine.firewall import Firewall
+from director.engine.following import Following
 from director.engine.journal import Journal
 from director.engine.keeping import Keeper
 from director.engine.reader import read_file
@@ -83,6 +84,7 @@ class Engine:
         self._firewall = firewall
         self._reconciler = Reconciler(facts, hands, news, ownership, keeper.note)
         self._workers = Workers(facts, news, _leave_snapshot(config, runtime))
+        self._following = Following(facts, news, self._workers.deal_anew)
         journal = _keep_journal(config, self._reconciler, self._workers, trouble)
         self._verbs = Verbs(
             facts=facts,
@@ -105,6 +107,7 @@ class Engine:
         systemd, workers = Systemd(), self._workers
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
+                await nursery.start(self._following.run)
                 await nursery.start(self._reconciler.run)
                 nursery.start_soon(doors.serve, workers_door, workers.converse)
                 nursery.start_soon(doors.serve, view_door, self._verbs.view)

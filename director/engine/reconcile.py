@@ -174,6 +174,8 @@ class Reconciler:
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
+        if self.facts.follows:
+            self.ownership.learn_named(self.facts.services.values())
         self.ownership.learn(observed, began)
         self._remember(observed)
         await self._compare(observed, began)

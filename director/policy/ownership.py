@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from director.model.address import Family, family_of, parse_endpoint
 from director.model.config import Config
 from director.model.ops import DeleteService, Observed, Op
-from director.model.pool import Place
+from director.model.pool import Place, Service
 from director.model.service import Forwarding, Protocol, ServiceKey, Table, VirtualService
 from director.policy.desired import is_empty
 from director.policy.facts import Facts
@@ -35,26 +35,30 @@ class Ownership:
 
     def __init__(self, config: Config, owned: Iterable[ServiceKey] = ()) -> None:
         self._config = config
-        self._named = frozenset(
-            (*(key for one in config.services for key in one.virtuals), *pulse_table(config))
-        )
-        self._owned = set(owned) | self._named
+        self._named: frozenset[ServiceKey] = frozenset()
+        self._owned = set(owned)
+        self.changes = 0  # of `owned`, counted
+        self.learn_named(config.services)
         self._kept = [ip_network(one) for one in config.kernel.keep_networks]
         self.leaving: dict[ServiceKey, float] = {}
 
+    def learn_named(self, services: Iterable[Service]) -> None:
+        """What is wanted now, where addresses come and go: each is ours from then on."""
+        named = (key for service in services for key in service.virtuals)
+        self._named = frozenset((*named, *pulse_table(self._config)))
+        self.changes += not self._named <= self._owned
+        self._owned |= self._named
+
     def learn(self, observed: Observed, now: float) -> None:
         """What stands, and what of it goes."""
-        self._owned &= self._named | observed.table.keys()
+        staying = self._owned & (self._named | observed.table.keys())
+        self.changes += staying != self._owned
+        self._owned = staying
         self.leaving = {
             key: self.leaving.get(key, now)
             for key in observed.table.keys() - self._named
             if self._goes(key)
         }
-
-    @property
-    def count(self) -> int:
-        """How many virtual services are ours; of one file it only ever shrinks."""
-        return len(self._owned)
 
     @property
     def owned(self) -> list[ServiceKey]:

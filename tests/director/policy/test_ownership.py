@@ -182,10 +182,31 @@ def test_what_is_ours_is_what_stands_or_is_named() -> None:
     ownership = Ownership(config_of(WEB), [OLD, MARK])
 
     ownership.learn(observed(OLD, POD), 0.0)
-    assert (ownership.count, ownership.owned) == (2, sorted([WEB, OLD]))
+    assert ownership.owned == sorted([WEB, OLD])
+    changes = ownership.changes
     ownership.learn(observed(OLD, WEB), 5.0)
-    assert ownership.count == 2
+    assert ownership.changes == changes
     assert ownership.leaving == {OLD: 0.0}
+
+
+def test_what_is_named_may_change_while_the_engine_runs() -> None:
+    """An address that comes makes its service ours; one that goes lets it drain, and be removed."""
+    config = config_of(WEB)
+    ownership = Ownership(config)
+    (service,) = config.services
+    with_old = msgspec.structs.replace(service, virtuals=(WEB, OLD))
+    before = ownership.changes
+
+    ownership.learn_named((with_old,))
+    ownership.learn(observed(WEB, OLD), 0.0)
+    assert (ownership.changes, ownership.leaving) == (before + 1, {})
+
+    ownership.learn_named((service,))
+    ownership.learn(observed(WEB, OLD), 5.0)
+    assert (ownership.owned, ownership.leaving) == (sorted([WEB, OLD]), {OLD: 5.0})
+
+    ownership.learn(observed(WEB), 6.0)
+    assert (ownership.changes, ownership.owned) == (before + 2, [WEB])
 
 
 @given(key=KEYS)
