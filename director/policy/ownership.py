@@ -21,11 +21,12 @@ from director.model.address import Family, family_of, parse_endpoint
 from director.model.config import Config
 from director.model.ops import DeleteService, Observed, Op
 from director.model.pool import Place, Service
-from director.model.service import Forwarding, Protocol, ServiceKey, Table, VirtualService
+from director.model.service import Protocol, ServiceKey, VirtualService
 from director.policy.desired import is_empty
 from director.policy.facts import Facts
 from director.policy.plan import diff
 from director.policy.pulse import pulse_table
+from director.policy.tunnels import needed_for
 
 IPV6_MARK = " ipv6"
 
@@ -75,9 +76,13 @@ class Ownership:
         wanted = {key.family for key in self._named}
         for key, since in sorted(going.items()):
             overdue = now >= since + self._config.kernel.drain
-            done = overdue or all(is_empty(facts, Place(key, at)) for at in table[key].destinations)
+            empty = all(is_empty(facts, Place(key, at)) for at in table[key].destinations)
+            done = empty or overdue
+            kinds = {one.forwarding for one in table[key].destinations.values()}
+            if needed := max((needed_for(facts, table[key], kind) for kind in kinds), default=0.0):
+                done = empty and now >= since + needed
             last = key.family in wanted and key.family not in staying
-            if done and not last and not self._needed(table, key):
+            if done and not last:
                 ops.append(DeleteService(key))
         return tuple(ops)
 
@@ -88,13 +93,6 @@ class Ownership:
             return True
         address = ip_address(key.address)
         return not any(address in network for network in self._kept)
-
-    def _needed(self, table: Table, key: ServiceKey) -> bool:
-        """Entries that the peer has may still need a tunnel's destination."""
-        tunnelled = any(
-            one.forwarding is Forwarding.TUN for one in table[key].destinations.values()
-        )
-        return tunnelled and self._config.sync is not None
 
 
 def _quiesced(there: VirtualService) -> VirtualService:

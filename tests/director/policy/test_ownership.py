@@ -21,6 +21,7 @@ from director.model.service import (
 from director.policy.facts import Facts
 from director.policy.ownership import Ownership, parse_key
 from director.policy.pulse import KEY as PULSE
+from director.policy.tunnels import ESTABLISHED
 
 WEB = ServiceKey(Family.IPV4, address="192.0.2.10", port=80)
 OLD = ServiceKey(Family.IPV4, address="192.0.2.11", port=80)
@@ -155,13 +156,16 @@ def test_marks_have_no_address_to_be_kept_by() -> None:
 
 
 def test_a_tunnel_stays_while_connections_are_synced() -> None:
-    """Entries that the peer has may still need its destination."""
+    """For as long as the peer may have an entry that needs its destination; never with one here."""
     tunnel = Destination(weight=0, forwarding=Forwarding.TUN)
     there = observed(WEB, OLD, of=service(one=tunnel))
     config = config_of(WEB)
     synced = msgspec.structs.replace(config, sync=SyncSettings(interface="lo"))
 
     assert farewell(config, [OLD], there) == [DeleteService(OLD)]
+    assert farewell(synced, [OLD], there, at=ESTABLISHED - 1) == []
+    assert farewell(synced, [OLD], there, at=ESTABLISHED) == [DeleteService(OLD)]
+    there.counters[Place(OLD, ONE)] = Counters(active=1)
     assert farewell(synced, [OLD], there, at=1e9) == []
 
 
