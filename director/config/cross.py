@@ -55,6 +55,7 @@ class Crossing:
         table = self.file.services[service.name]
         key: Key = ("services", service.name)
         self._virtuals(service, table)
+        self._follows(service)
         self._pool(service, table, key)
         self._quorum(service, key)
         self._gateway(service, table, key)
@@ -89,6 +90,15 @@ class Crossing:
             if missing is not None:
                 self._not_held(missing, where)
 
+    def _follows(self, service: Service) -> None:
+        """Their packets are for the director's own addresses."""
+        bad = [one for one in service.pool if one.forwarding is not Forwarding.NAT]
+        for _, where in self.written.of[service.name].follows if bad else ():
+            word = bad[0].forwarding.value
+            fault = f"{word} sends packets on as they are, and {bad[0].name} cannot have the"
+            fault += " director's own addresses"
+            self.found.add(where, fault, 'write forwarding = "nat", or the VIPs that are meant')
+
     def _not_in(self, match: Match) -> str | None:
         """The first address of a match that no virtual router holds."""
         address = ip_address(match.first)
@@ -118,7 +128,7 @@ class Crossing:
             where = _member_key(member, table, key, index if whole else None)
             places = {
                 number: endpoint
-                for number, virtual in enumerate(service.virtuals)
+                for number, virtual in enumerate((*service.virtuals, *_still_to_come(service)))
                 if (endpoint := endpoint_of(service, member, virtual)) is not None
             }
             served.update(places if member.role != "sorry" else ())
@@ -231,7 +241,18 @@ def _mixed(service: Service, member: Member) -> bool:
     )
 
 
+def _still_to_come(service: Service) -> list[ServiceKey]:
+    """What stands for addresses that an interface will have, in the families that can be served."""
+    families = {family_of(address) for one in service.members for address in one.addresses}
+    return [
+        ServiceKey(family, follow.protocol, port=follow.port)
+        for follow in service.follows
+        for family in sorted(families)
+    ]
+
+
 def _ports_of(service: Service) -> set[int]:
     """The ports that clients connect to: of many in a row the first and the last; 0 is any."""
-    ends = {port for match in service.matches for port in (match.low, match.high)}
+    ends = {follow.port for follow in service.follows}
+    ends |= {port for match in service.matches for port in (match.low, match.high)}
     return ends | {key.port for key in service.virtuals if not (key.mark and service.matches)}

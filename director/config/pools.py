@@ -28,6 +28,7 @@ from director.config.schema import (
 )
 from director.config.servers import Servers
 from director.config.virtuals import Virtuals
+from director.model.address import family_of
 from director.model.check import Check, TcpCheck
 from director.model.pool import Member, Service
 from director.model.service import Forwarding, Persistence, ServiceSettings, Tunnel
@@ -82,8 +83,11 @@ class Pools:
         drain = self.drain
         if not isinstance(table.drain, UnsetType):
             drain = self._drain(table.drain, (*key, "drain"))
-        if not virtuals or not members:
+        if not (virtuals or written.follows) or not members:
             return None
+        if written.follows:
+            families = {family_of(address) for one in members for address in one.addresses}
+            written.keep_families(families)
         netmask6 = 128
         if isinstance(table.persistence, PersistenceTable):
             netmask6 = table.persistence.netmask6
@@ -106,6 +110,7 @@ class Pools:
             allow=allow,
             masquerade=masquerade,
             masquerade_as=masquerade_as,
+            follows=tuple(follow for follow, _ in written.follows),
         )
 
     def _drain(self, text: str, key: Key) -> float:

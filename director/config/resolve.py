@@ -65,7 +65,8 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     kernel = read_kernel(file, found)
     hooks = read_hooks(file, found)
     daemons = [sync for sync in syncs.values() if sync is not None]
-    services = _services(file, all_routers, daemons, fixed, found)
+    virtuals = Virtuals(file, _vips_by_role(views, plays), found)
+    services = _services(file, virtuals, all_routers, found, syncs=daemons, fixed=fixed)
     check_kept(kernel, services, found)
     name = _this_node(file, node, host, found)
     if name is None:
@@ -76,7 +77,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
         node=name,
         runs=pick("director", ours.table.runs),
         interfaces=ours.devices,
-        services=tuple(services),
+        services=tuple(_on_devices(service, ours) for service in services),
         routers=play.routers,
         sync=syncs[name],
         kernel=kernel,
@@ -88,6 +89,30 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
         if view.table.runs == "keepalived"
     }
     return Resolved(config, play.bare, keepalived)
+
+
+def _vips_by_role(views: list[NodeView], plays: dict[str, Play]) -> dict[str, list[str]]:
+    """What the routers of any node hold on the interface of each role, or by its virtual MAC."""
+    found: dict[str, dict[str, None]] = {}
+    for view in views:
+        for router in plays[view.name].routers:
+            for vip in router.vips:
+                device = router.interface if vip.interface == router.device else vip.interface
+                for role in view.devices:
+                    if view.devices[role] == device and router.mode != "dummy":
+                        found.setdefault(role, {})[vip.prefix.address] = None
+    return {role: [*addresses] for role, addresses in found.items()}
+
+
+def _on_devices(service: Service, view: NodeView) -> Service:
+    """A service that follows roles, on a node that has devices for them."""
+    if not service.follows:
+        return service
+    follows = tuple(
+        msgspec.structs.replace(follow, interface=view.devices[follow.interface])
+        for follow in service.follows
+    )
+    return msgspec.structs.replace(service, follows=follows)
 
 
 def _check_format(raw: dict[str, object], found: Findings) -> None:
@@ -200,12 +225,13 @@ def _group(table: SyncTable, key: Key, found: Findings) -> str:
 
 def _services(
     file: FileTable,
+    virtuals: Virtuals,
     routers: list[Router],
+    found: Findings,
+    *,
     syncs: list[SyncSettings],
     fixed: dict[str, str],
-    found: Findings,
 ) -> list[Service]:
-    virtuals = Virtuals(file, found)
     crossing = Crossing(file, virtuals, routers, fixed, found)
     checks = Checks(file, found)
     servers = Servers(file, Taken(file, fixed, virtuals), found)

@@ -69,7 +69,7 @@ class Traps:
         """A TCP check to a UDP port proves nothing, and one to port 0 is none."""
         if any(self.found.within(*key, one) for one in CHECK_KEYS):
             return
-        virtual, protocol = service.virtuals[0], service.protocol
+        protocol = service.protocol
         silent = _silent(table)
         mend = 'write check = { kind = "tcp", port = … }, or checks = "none"'
         if silent and protocol is not Protocol.TCP and (protocol or service.matches):
@@ -80,7 +80,7 @@ class Traps:
             place.endpoint.port == 0 and any(check.port == 0 for check in member.checks)
             for place, member in places_of(service)
         ):
-            fault = f"{service.spell(virtual)} has no port that could be checked"
+            fault = f"{service.spell(service.virtuals[0])} has no port that could be checked"
             where = next((one for one in ("check", "checks") if _written(table, one)), "check")
             if silent:
                 where = "fwmark" if _written(table, "fwmark") else "virtual"

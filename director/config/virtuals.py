@@ -4,18 +4,20 @@
 # wherever it stands.
 """What finds each virtual service, and where the file says so."""
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from director.config.faults import Findings, Key
 from director.config.marks import marks_for
 from director.config.matches import read_matches
-from director.config.ranges import SPELLING, is_range, parse_range
-from director.config.readers import HOST_NAME, element, listed, no_address, pick
+from director.config.ranges import SPELLING, is_range, parse_ports, parse_range
+from director.config.readers import HOST_NAME, element, listed, no_address, pick, read_role
 from director.config.schema import FileTable, ServiceTable
-from director.config.shape import LEAVE_OUT, NOT_BUILT
 from director.model.address import Family, canonical, family_of, parse_endpoint
 from director.model.match import PORT_MAX, Match
+from director.model.pool import Follow
 from director.model.service import Protocol, ServiceKey
 
 OUR_MARKS = 0x4000_0000
@@ -27,13 +29,26 @@ class Written(msgspec.Struct, frozen=True):
 
     virtuals: list[tuple[ServiceKey, Key]]
     matches: list[tuple[Match, Key]]
+    follows: list[tuple[Follow, Key]] = []
+
+    def keep_families(self, families: Collection[Family]) -> None:
+        """Of what stands on an interface, leave out what no real server could serve."""
+        followed = {where for _, where in self.follows}
+        self.virtuals[:] = [
+            (virtual, where)
+            for virtual, where in self.virtuals
+            if where not in followed or virtual.family in families
+        ]
 
 
 class Virtuals:
-    """Those of all services, by name."""
+    """Those of all services, by name. `vips`: what routers hold on the interface of each role."""
 
-    def __init__(self, file: FileTable, found: Findings) -> None:
+    def __init__(self, file: FileTable, vips: Mapping[str, Sequence[str]], found: Findings) -> None:
         self._found = found
+        self._roles = file.interfaces
+        self._vips = vips
+        self._followed: dict[Follow, Key] = {}
         self._mark_base = pick(OUR_MARKS, file.kernel.mark_base)
         self.of = {
             name: self._read(table, ("services", name)) for name, table in file.services.items()
@@ -72,21 +87,57 @@ class Virtuals:
         if not isinstance(table.family, UnsetType) and not found.within(*key, "fwmark"):
             fault = "family means nothing without fwmark: an address has its own"
             found.add((*key, "family"), fault, "leave it out")
-        virtuals: list[tuple[ServiceKey, Key]] = []
-        matches: list[tuple[Match, Key]] = []
+        there = Written([], [], [])
         for index, text in enumerate(listed(written)):
-            at = element(where, written, index)
-            if is_range(text):
-                one = _range(text, table, at, found)
-                if one is not None and one.size > COMBINATIONS_MAX:
-                    matches.append((one, at))
-                elif one is not None:
-                    virtuals += [(key, at) for key in one.multiplied()]
-                continue
-            virtual = _virtual(text, table, at, found)
+            self._enter(text, table, element(where, written, index), there)
+        return there
+
+    def _enter(self, text: str, table: ServiceTable, key: Key, there: Written) -> None:
+        """One of `virtual`: an interface, a range, or an address and a port."""
+        if text.startswith("@"):
+            follow = self._follow(text, table, key)
+            if follow is not None:
+                there.follows.append((follow, key))
+                there.virtuals.extend((one, key) for one in self._on_interface(follow))
+        elif is_range(text):
+            match = _range(text, table, key, self._found)
+            if match is not None and match.size > COMBINATIONS_MAX:
+                there.matches.append((match, key))
+            elif match is not None:
+                there.virtuals.extend((one, key) for one in match.multiplied())
+        else:
+            virtual = _virtual(text, table, key, self._found)
             if virtual is not None:
-                virtuals.append((virtual, at))
-        return Written(virtuals, matches)
+                there.virtuals.append((virtual, key))
+
+    def _follow(self, text: str, table: ServiceTable, key: Key) -> Follow | None:
+        """`@front:8080`: that port of all addresses of an interface."""
+        role, _, written = text[1:].rpartition(":")
+        try:
+            port, last = parse_ports(written)
+        except ValueError as error:
+            port, last = 0, 0
+            fault = str(error)
+        else:
+            fault = "an interface takes one port"
+        if port != last or not port:
+            mend = 'write it as in "@front:8080"; of every port the director could not be reached'
+            self._found.add(key, fault, mend)
+            return None
+        if not read_role(role, self._roles, key, self._found):
+            return None
+        follow = Follow(role, Protocol[pick("tcp", table.protocol).upper()], port)
+        other = self._followed.setdefault(follow, key)
+        if other != key:
+            fault = f"{text} is a virtual service of {other[1]} already"
+            self._found.add(key, fault, "keep one of the two", also=other)
+            return None
+        return follow
+
+    def _on_interface(self, follow: Follow) -> Iterator[ServiceKey]:
+        """VIPs there are in the table of both nodes, whoever holds them now."""
+        for address in self._vips.get(follow.interface, ()):
+            yield ServiceKey(family_of(address), follow.protocol, address, follow.port)
 
     def _marked(self, table: ServiceTable, mark: int, key: Key) -> Written:
         """The kernel has no addresses and no protocol for these: the packets bring their own."""
@@ -126,10 +177,6 @@ def _range(text: str, table: ServiceTable, key: Key, found: Findings) -> Match |
 
 
 def _virtual(text: str, table: ServiceTable, key: Key, found: Findings) -> ServiceKey | None:
-    if text.startswith("@"):
-        mend = f"{LEAVE_OUT}; write the addresses"
-        found.add(key, f'a virtual like "{text}" {NOT_BUILT}', mend)
-        return None
     try:
         endpoint = parse_endpoint(text, lowest=0)
     except ValueError as error:

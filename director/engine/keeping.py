@@ -24,13 +24,13 @@ class Keeper:
         self._ownership = ownership
         self._memory = remembered
         self._file = file
-        self._count = -1  # of what was ours the last time: it only ever shrinks
+        self._changes = -1  # of what is ours, that are written
         self._owed = True  # it is not known to be on the disk
 
     def note(self, observed: Observed) -> None:
         """What stands now. A full disk costs a warning; the next reading tries again."""
-        if self._ownership.count != self._count:
-            self._count = self._ownership.count
+        if self._ownership.changes != self._changes:
+            self._changes = self._ownership.changes
             self._owed |= note_services(self._memory, self._ownership)
         self._owed |= note_what_was(self._memory, self._config, observed)
         if not self._owed:

@@ -15,6 +15,7 @@ import trio
 from director import paths
 from director.engine import canary, doors, memory, pulse
 from director.engine.firewall import Firewall
+from director.engine.following import Following
 from director.engine.journal import Journal
 from director.engine.keeping import Keeper
 from director.engine.news import News
@@ -107,6 +108,7 @@ class Engine:
             remember=keeper.note,
             lost=self._workers.save_connections,
         )
+        self._following = Following(facts, news, self._workers.deal_anew)
         journal = _keep_journal(config, self._reconciler, self._workers, trouble)
         self._verbs = Verbs(
             facts=facts,
@@ -130,6 +132,7 @@ class Engine:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 await self._firewall.start(nursery)
+                await nursery.start(self._following.run)
                 await nursery.start(self._reconciler.run)
                 nursery.start_soon(canary.watch, self._reconciler, self._hands)
                 nursery.start_soon(doors.serve, workers_door, workers.converse)

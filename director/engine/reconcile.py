@@ -182,6 +182,8 @@ class Reconciler:
         self._said, self.refused = self.refused, ()
         self._restored.clear()
         self._rivals.forget(began)
+        if self.facts.follows:
+            self.ownership.learn_named(self.facts.services.values())
         self.ownership.learn(observed, began)
         self._remember(observed)
         if self._before is not None and self._is_lost(self._before, observed):

@@ -169,18 +169,19 @@ class Workers:
         elif hello.role == "exec":
             self.programs.connected(link)
         else:
-            self._deal()
+            self.deal_anew()
         return worker
 
     def _farewell(self, worker: Worker) -> None:
         self._connected.remove(worker)
         log.warning("%s is gone; its last word stands", worker.hello.name)
         if worker.hello.role == "checks":
-            self._deal()
+            self.deal_anew()
         if worker.hello.role == "exec":
             self.programs.gone()
 
-    def _deal(self) -> None:
+    def deal_anew(self) -> None:
+        """Who probes what, told to every check worker."""
         workers = {w.hello.name: w for w in self._connected if w.hello.role == "checks"}
         self._epoch += 1
         for name, targets in deal(self._facts.probing.targets.values(), workers).items():

@@ -32,6 +32,14 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = "real"
 
 
+class Follow(msgspec.Struct, frozen=True):
+    """A port of all addresses of a device (`interface`), as they come and go."""
+
+    interface: str
+    protocol: Protocol
+    port: int
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One `[services.NAME]` of the file, with all defaults and inheritance resolved.
 
@@ -42,7 +50,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     servers up, all serve. `matches` is what the director marks; a mark without one is
     for somebody else to set. `allow` are the networks whose clients may come, without overlaps;
     empty: all may. `masquerade` are those whose clients NAT real servers see as `masquerade_as` (at
-    most one address of each family), else as the virtual address.
+    most one address of each family), else as the virtual address. `follows`: interfaces whose
+    addresses are virtual services, too.
     """
 
     name: str
@@ -63,12 +72,15 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     masquerade: tuple[Prefix, ...] = ()
     masquerade_as: tuple[str, ...] = ()
     matches: tuple[Match, ...] = ()
+    follows: tuple[Follow, ...] = ()
 
     @property
     def protocol(self) -> Protocol | None:
         """Of all its packets; None where they may be of several, or somebody else marks them."""
         if not self.matches and len(self.virtuals) == 1 and not self.virtuals[0].mark:
             return self.virtuals[0].protocol  # most are like this
+        if self.follows:
+            return self.follows[0].protocol
         marked = {match.mark for match in self.matches}
         if any(key.mark and key.mark not in marked for key in self.virtuals):
             return None

@@ -17,7 +17,8 @@ from director.model.config import Config
 from director.model.ops import Observed
 from director.model.pool import Place, Service
 from director.model.service import ServiceKey
-from director.policy.probing import probing_of
+from director.policy.following import Addresses, followed
+from director.policy.probing import probing_of, reprobe
 from director.policy.serving import Course
 from director.policy.verdict import Verdict, judge
 from director.policy.weight import Override
@@ -39,6 +40,30 @@ class Facts:
         self.leaving: dict[ServiceKey, dict[Endpoint, float]] = {}
         self.courses: dict[ServiceKey, Course] = {}
         self._undecided = set(self.probing.targets)
+        self.follows = tuple(service for service in config.services if service.follows)
+        self._named = frozenset(
+            key for one in config.services if self.follows for key in one.virtuals
+        )
+
+    def learn_addresses(self, addresses: Addresses) -> Touched:
+        """What each device has now: services that follow one change with it."""
+        touched: Touched = set()
+        taken = set(self._named)
+        for written in self.follows:
+            service = followed(written, addresses, taken)
+            taken.update(service.virtuals)
+            before = self.services[service.name]
+            if service != before:
+                self.services[service.name] = service
+                reprobe(self.probing, before, service)
+                touched.add(service.name)
+        if touched:
+            self._undecided = {
+                key
+                for key in self.probing.targets
+                if key not in self.standings or self.standings[key].health == "unknown"
+            }
+        return touched
 
     def learn_standings(self, standings: Iterable[Standing], now: float) -> Touched:
         """What a check worker says; targets that the file does not name are ignored."""

@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from director.model.address import Family, family_of, parse_endpoint
 from director.model.config import Config
 from director.model.ops import DeleteService, Observed, Op
-from director.model.pool import Place
-from director.model.service import Forwarding, Protocol, ServiceKey, Table, VirtualService
+from director.model.pool import Place, Service
+from director.model.service import Protocol, ServiceKey, VirtualService
 from director.policy.desired import is_empty
 from director.policy.facts import Facts
 from director.policy.plan import diff
 from director.policy.pulse import pulse_table
+from director.policy.tunnels import needed_for
 
 IPV6_MARK = " ipv6"
 
@@ -35,26 +36,30 @@ class Ownership:
 
     def __init__(self, config: Config, owned: Iterable[ServiceKey] = ()) -> None:
         self._config = config
-        self._named = frozenset(
-            (*(key for one in config.services for key in one.virtuals), *pulse_table(config))
-        )
-        self._owned = set(owned) | self._named
+        self._named: frozenset[ServiceKey] = frozenset()
+        self._owned = set(owned)
+        self.changes = 0  # of `owned`, counted
+        self.learn_named(config.services)
         self._kept = [ip_network(one) for one in config.kernel.keep_networks]
         self.leaving: dict[ServiceKey, float] = {}
 
+    def learn_named(self, services: Iterable[Service]) -> None:
+        """What is wanted now, where addresses come and go: each is ours from then on."""
+        named = (key for service in services for key in service.virtuals)
+        self._named = frozenset((*named, *pulse_table(self._config)))
+        self.changes += not self._named <= self._owned
+        self._owned |= self._named
+
     def learn(self, observed: Observed, now: float) -> None:
         """What stands, and what of it goes."""
-        self._owned &= self._named | observed.table.keys()
+        staying = self._owned & (self._named | observed.table.keys())
+        self.changes += staying != self._owned
+        self._owned = staying
         self.leaving = {
             key: self.leaving.get(key, now)
             for key in observed.table.keys() - self._named
             if self._goes(key)
         }
-
-    @property
-    def count(self) -> int:
-        """How many virtual services are ours; of one file it only ever shrinks."""
-        return len(self._owned)
 
     @property
     def owned(self) -> list[ServiceKey]:
@@ -71,9 +76,13 @@ class Ownership:
         wanted = {key.family for key in self._named}
         for key, since in sorted(going.items()):
             overdue = now >= since + self._config.kernel.drain
-            done = overdue or all(is_empty(facts, Place(key, at)) for at in table[key].destinations)
+            empty = all(is_empty(facts, Place(key, at)) for at in table[key].destinations)
+            done = empty or overdue
+            kinds = {one.forwarding for one in table[key].destinations.values()}
+            if needed := max((needed_for(facts, table[key], kind) for kind in kinds), default=0.0):
+                done = empty and now >= since + needed
             last = key.family in wanted and key.family not in staying
-            if done and not last and not self._needed(table, key):
+            if done and not last:
                 ops.append(DeleteService(key))
         return tuple(ops)
 
@@ -84,13 +93,6 @@ class Ownership:
             return True
         address = ip_address(key.address)
         return not any(address in network for network in self._kept)
-
-    def _needed(self, table: Table, key: ServiceKey) -> bool:
-        """Entries that the peer has may still need a tunnel's destination."""
-        tunnelled = any(
-            one.forwarding is Forwarding.TUN for one in table[key].destinations.values()
-        )
-        return tunnelled and self._config.sync is not None
 
 
 def _quiesced(there: VirtualService) -> VirtualService:

@@ -66,3 +66,18 @@ def probing_of(config: Config) -> Probing:
                 targets[target.key] = target
                 users.setdefault(target.key, set()).add(service.name)
     return Probing(targets, judges, {key: frozenset(names) for key, names in users.items()})
+
+
+def reprobe(probing: Probing, before: Service, service: Service) -> None:
+    """Change `probing` as a service changed its virtual services."""
+    for key in {key for place, _ in places_of(before) for key in probing.judges.pop(place)}:
+        users = probing.users[key] - {service.name}
+        probing.users[key] = users
+        if not users:
+            del probing.users[key], probing.targets[key]
+    for place, member in places_of(service):
+        wanted = [target_of(check, place.endpoint) for check in member.checks]
+        probing.judges[place] = tuple(target.key for target in wanted)
+        for target in wanted:
+            probing.targets[target.key] = target
+            probing.users[target.key] = probing.users.get(target.key, frozenset()) | {service.name}

@@ -106,7 +106,7 @@ def _service_state(
     service: Service, wanted: DesiredService, observed: Observed | None
 ) -> ServiceState:
     rows = wanted.rows
-    up = min(_up(rows, virtual) for virtual in service.virtuals)
+    up = min((_up(rows, virtual) for virtual in service.virtuals), default=0)
     forwarding = sorted({member.forwarding.value for member in service.pool})
     return ServiceState(
         name=service.name,

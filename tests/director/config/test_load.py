@@ -98,7 +98,6 @@ WRONG = {
     "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
     "later value": ("vrid = 51\n", 'vrid = 51\nfailback = { when = "synced" } #<\n', "vrrp.web.failback.when", 'when = "synced" is not built yet', "leave it out"),
     "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
-    "later virtual": (VIRTUAL, 'virtual = "@front:80" #<', "services.web.virtual", "is not built yet", "write the addresses"),
     # -- the file itself
     "format unknown": ("format = 1", "format = 2 #<", "format", "format 2 is not one", "write format = 1"),
     "format missing": ("format = 1", "#<", "format", "format is missing", "begin the file with format = 1"),
@@ -192,6 +191,17 @@ WRONG = {
     "mark of the other family": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv6"\n{PORT_CHECK}\nreal_servers = ["2001:db8:8::1", "web2"] #<', f"{WEB_KEY}[1]", "web2 has no address of the family of fwmark/20 ipv6", "take it out"),
     "mark and a port with dr": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'fwmark = 20\nfamily = "ipv4"\n{PORT_CHECK}\nreal_servers = ["web1:80"] #<', f"{WEB_KEY}[0]", "port 80 means nothing here: with dr packets keep theirs", "leave the port out"),
     "family without a mark": (VIRTUAL, f'{VIRTUAL}\nfamily = "ipv4" #<', "services.web.family", "an address has its own", "leave it out"),
+    # -- all addresses of an interface
+    "interface unknown": (VIRTUAL, 'virtual = "@frnot:8080" #<', "services.web.virtual", 'has no role "frnot"', 'did you mean "front"?'),
+    "interface without a port": (VIRTUAL, 'virtual = "@front" #<', "services.web.virtual", "no port and no range", "@front:8080"),
+    "every port of an interface": (VIRTUAL, 'virtual = "@front:0" #<', "services.web.virtual", "port 0 is outside 1..65535", "could not be reached"),
+    "ports of an interface": (VIRTUAL, 'virtual = "@front:80-81" #<', "services.web.virtual", "an interface takes one port", "@front:8080"),
+    "interface by dr": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "@front:8080" #<\n{WEB}\n{PORT_CHECK}', "services.web.virtual", "dr sends packets on as they are, and web1 cannot have", 'forwarding = "nat"'),
+    "interface twice": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = ["@ha:80", "@ha:80"] #<\nforwarding = "nat"\n{WEB}\n{PORT_CHECK}', "services.web.virtual[1]", "@ha:80 is a virtual service of web already", "keep one"),
+    "interface and a VIP of it": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "@front:443"\nforwarding = "nat"\n{WEB}\n{PORT_CHECK}', "services.api.virtual", "tcp/192.0.2.11:443 is a virtual service of web already", "keep one"),
+    "interface and a real port": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = ["@ha:80", "@ha:81"]\nforwarding = "nat"\nreal_servers = ["web1:8080"] #<\n{PORT_CHECK}', f"{WEB_KEY}[0]", "would serve several virtual ports", "each virtual port"),
+    "interface, twice in the pool": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "@ha:80"\nforwarding = "nat"\nreal_servers = ["web1", "web1"] #<\n{PORT_CHECK}', f"{WEB_KEY}[1]", "web1 stands twice", "remove one"),
+    "interface, udp unchecked": (f"{VIRTUAL}\n{WEB}\n{CHECKS}", f'virtual = "@ha:80"\nprotocol = "udp" #<\nforwarding = "nat"\n{WEB}', "services.web.protocol", "this is UDP", 'checks = "none"'),
     # -- ranges
     "range backwards": (VIRTUAL, 'virtual = "192.0.2.11-192.0.2.10:80" #<', "services.web.virtual", "192.0.2.11 is above 192.0.2.10", "192.0.2.16/28:80"),
     "range of ports backwards": (VIRTUAL, 'virtual = "192.0.2.10:81-80" #<', "services.web.virtual", "port 81 is above 80", "8000-8100"),

@@ -7,11 +7,13 @@ import trio
 from msgspec.structs import replace
 
 from director.engine import memory
-from director.engine.process import _remember_before_us
-from director.engine.reconcile import News, Reconciler
+from director.engine.keeping import Keeper
+from director.engine.news import News
+from director.engine.reconcile import Reconciler
 from director.model.config import Config
 from director.model.ops import Observed
 from director.policy.facts import Facts
+from director.policy.ownership import Ownership
 from tests.director.engine.scene import WatchedKernel, config_of
 
 NODEST, REUSE = "net.ipv4.vs.expire_nodest_conn", "net.ipv4.vs.conn_reuse_mode"
@@ -31,7 +33,7 @@ async def test_what_stands_is_told_before_anything_is_changed() -> None:
     def remember(observed: Observed) -> None:
         told.append((observed.sysctls[NODEST], len(kernel.applied)))
 
-    await Reconciler(Facts(config()), kernel, News(), remember).round()
+    await Reconciler(Facts(config()), kernel, News(), remember=remember).round()
 
     assert told == [("0", 0)]
     assert kernel.sysctls[NODEST] == "1"
@@ -43,16 +45,13 @@ def test_the_first_record_stays_and_later_names_join_it(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     remembered = memory.Memory()
 
-    _remember_before_us(
-        config(tcp=600.0),
-        remembered,
-        file,
-        Observed(sysctls={NODEST: "0"}, timeouts=(900.0, 120.0, 300.0)),
-    )
+    keeper = Keeper(config(tcp=600.0), Ownership(config()), remembered, file)
+
+    keeper.note(Observed(sysctls={NODEST: "0"}, timeouts=(900.0, 120.0, 300.0)))
     late = Observed(
         sysctls={NODEST: "1", REUSE: "0", "net.ipv4.other": "5"}, timeouts=(600.0, 120.0, 300.0)
     )
-    _remember_before_us(config(tcp=600.0), remembered, file, late)
+    keeper.note(late)
 
     recalled, _ = memory.recall(file)
     assert recalled.sysctls_before == {NODEST: "0", REUSE: "0"}
@@ -63,6 +62,8 @@ def test_who_changes_nothing_records_nothing(tmp_path: Path) -> None:
     """Neither sysctls that are reported alone, nor time-outs that the file leaves to the kernel."""
     file = tmp_path / "state.json"
 
-    _remember_before_us(config("report"), memory.Memory(), file, Observed(sysctls={NODEST: "0"}))
+    keeper = Keeper(config("report"), Ownership(config("report")), memory.Memory(), file)
 
-    assert not file.exists()
+    keeper.note(Observed(sysctls={NODEST: "0"}))
+
+    assert memory.recall(file) == (memory.Memory(), "")

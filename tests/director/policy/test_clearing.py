@@ -57,3 +57,16 @@ def test_timeouts_that_nobody_recorded_or_that_were_so_stay(before: Timeouts | N
 def test_without_sync_no_daemon_is_ours() -> None:
     """And a kernel with nothing of ours is left alone."""
     assert clearing(replace(CONFIG, sync=None), Observed(sync={"master": SYNC}), {}, None) == ()
+
+
+def test_what_the_file_does_not_name_and_is_ours_goes_too() -> None:
+    """Services of an interface's addresses, and what an older file left to drain; if they stand."""
+    gone = replace(FOREIGN, port=26)
+
+    ops = clearing(CONFIG, THERE, {}, None, owned=[FOREIGN, gone])
+
+    assert [op for op in ops if isinstance(op, DeleteService)] == [
+        DeleteService(FOREIGN),
+        DeleteService(WEB),
+        DeleteService(PULSE),
+    ]

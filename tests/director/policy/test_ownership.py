@@ -21,6 +21,7 @@ from director.model.service import (
 from director.policy.facts import Facts
 from director.policy.ownership import Ownership, parse_key
 from director.policy.pulse import KEY as PULSE
+from director.policy.tunnels import ESTABLISHED
 
 WEB = ServiceKey(Family.IPV4, address="192.0.2.10", port=80)
 OLD = ServiceKey(Family.IPV4, address="192.0.2.11", port=80)
@@ -155,13 +156,16 @@ def test_marks_have_no_address_to_be_kept_by() -> None:
 
 
 def test_a_tunnel_stays_while_connections_are_synced() -> None:
-    """Entries that the peer has may still need its destination."""
+    """For as long as the peer may have an entry that needs its destination; never with one here."""
     tunnel = Destination(weight=0, forwarding=Forwarding.TUN)
     there = observed(WEB, OLD, of=service(one=tunnel))
     config = config_of(WEB)
     synced = msgspec.structs.replace(config, sync=SyncSettings(interface="lo"))
 
     assert farewell(config, [OLD], there) == [DeleteService(OLD)]
+    assert farewell(synced, [OLD], there, at=ESTABLISHED - 1) == []
+    assert farewell(synced, [OLD], there, at=ESTABLISHED) == [DeleteService(OLD)]
+    there.counters[Place(OLD, ONE)] = Counters(active=1)
     assert farewell(synced, [OLD], there, at=1e9) == []
 
 
@@ -182,10 +186,31 @@ def test_what_is_ours_is_what_stands_or_is_named() -> None:
     ownership = Ownership(config_of(WEB), [OLD, MARK])
 
     ownership.learn(observed(OLD, POD), 0.0)
-    assert (ownership.count, ownership.owned) == (2, sorted([WEB, OLD]))
+    assert ownership.owned == sorted([WEB, OLD])
+    changes = ownership.changes
     ownership.learn(observed(OLD, WEB), 5.0)
-    assert ownership.count == 2
+    assert ownership.changes == changes
     assert ownership.leaving == {OLD: 0.0}
+
+
+def test_what_is_named_may_change_while_the_engine_runs() -> None:
+    """An address that comes makes its service ours; one that goes lets it drain, and be removed."""
+    config = config_of(WEB)
+    ownership = Ownership(config)
+    (service,) = config.services
+    with_old = msgspec.structs.replace(service, virtuals=(WEB, OLD))
+    before = ownership.changes
+
+    ownership.learn_named((with_old,))
+    ownership.learn(observed(WEB, OLD), 0.0)
+    assert (ownership.changes, ownership.leaving) == (before + 1, {})
+
+    ownership.learn_named((service,))
+    ownership.learn(observed(WEB, OLD), 5.0)
+    assert (ownership.owned, ownership.leaving) == (sorted([WEB, OLD]), {OLD: 5.0})
+
+    ownership.learn(observed(WEB), 6.0)
+    assert (ownership.changes, ownership.owned) == (before + 2, [WEB])
 
 
 @given(key=KEYS)
