@@ -80,6 +80,7 @@ class Verbs:
             lacking=(
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,
+                *self._workers.movers.lacking(),
             ),
             programs=self._workers.programs.states(),
         )
