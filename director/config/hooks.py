@@ -1,11 +1,14 @@
 """Programs that the file names: argument vectors, and the hooks."""
 
+from collections.abc import Callable
+
 from msgspec import UnsetType
 
 from director.config.faults import Findings, Key
 from director.config.readers import element, read_duration
-from director.config.schema import Duration, FileTable
-from director.model.event import Hook
+from director.config.schema import FileTable, RouterOverlay
+from director.config.spellings import Duration
+from director.model.event import Hook, Mover
 
 LONGEST_RUN = 600.0  # seconds: what hangs keeps the next run about its object waiting
 PLAIN_TIMEOUT = 10.0
@@ -25,6 +28,25 @@ def read_hooks(file: FileTable, found: Findings) -> tuple[Hook, ...]:
         if on and run:
             hooks.append(Hook(on, run, timeout))
     return tuple(hooks)
+
+
+def read_mover(
+    router: str, table: RouterOverlay, key_of: Callable[[str], Key], found: Findings
+) -> Mover | None:
+    """The command of a router in mode "hook", which alone has one; `key_of` places a field."""
+    key = key_of("hook")
+    if isinstance(table.hook, UnsetType):
+        if table.mode == "hook":
+            mend = 'write hook = { run = ["/usr/local/lib/director/move"] }'
+            found.add(key, 'mode = "hook" needs the command that moves the addresses', mend)
+        return None
+    if table.mode != "hook":
+        fault = 'a command that moves addresses is run with mode = "hook" alone'
+        found.add(key, fault, 'write mode = "hook", or leave hook out')
+        return None
+    run = read_program(table.hook.run, (*key, "run"), found)
+    timeout = read_timeout(table.hook.timeout, (*key, "timeout"), found)
+    return Mover(router, run, timeout) if run else None
 
 
 def read_program(argv: list[str], key: Key, found: Findings) -> tuple[str, ...]:

@@ -82,6 +82,7 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
         sync=syncs[name],
         kernel=kernel,
         hooks=hooks,
+        movers=play.movers,
     )
     keepalived = {
         view.name: keepalived_text(view.name, plays[view.name].routers, syncs[view.name])

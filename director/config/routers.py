@@ -8,12 +8,14 @@ from msgspec import UNSET, UnsetType
 
 from director.config.adverts import read_auth, read_interval
 from director.config.faults import Findings, Key
+from director.config.hooks import read_mover
 from director.config.moves import read_routes, read_rules
 from director.config.nodes import NodeView
 from director.config.readers import pick, read_duration, read_role
 from director.config.schema import FileTable, RouterOverlay
 from director.config.vips import Bare, VipReader
 from director.model.address import Family, family_of
+from director.model.event import Mover
 from director.model.vip import Failback, Router
 from director.units import is_name
 from director.vrrp.rules import active_down
@@ -44,6 +46,7 @@ class RouterReader:
         if "priority" not in differs and isinstance(self.table.priority, UnsetType):
             self.table = msgspec.structs.replace(self.table, priority=view.table.priority)
             self.priority_key = (*view.key, "priority")
+        self.mover: Mover | None = None
         self.vips = VipReader(file, view, self.table, self.key("addresses"), found)
 
     def key(self, field: str) -> Key:
@@ -70,6 +73,7 @@ class RouterReader:
         role, vips = self._role(), self.vips.read()
         auth = read_auth(self.table.auth, version, self.key("auth"), self.found)
         vrid, group = self.table.vrid, self._group()
+        self.mover = read_mover(self.name, self.table, self.key, self.found)
         failback, lease = self._failback(), self._lease(priority, interval, version)
         if isinstance(vrid, UnsetType):
             self._missing("vrid", "write vrid = 1..255, the same on both nodes")
@@ -100,7 +104,8 @@ class RouterReader:
             version=version,
             auth=auth,
             group=group,
-            mode=pick("addresses", self.table.mode),
+            # To vrrp the two are one: the addresses are here, and somebody else tells the world.
+            mode="addresses" if self.table.mode in (UNSET, "addresses") else "dummy",
             routes=routes,
             rules=rules,
             mac=pick("interface", self.table.mac),
@@ -115,7 +120,7 @@ class RouterReader:
             fault = "a virtual MAC needs multicast adverts, and unicast = true sends others"
             self.found.add(self.key("mac"), fault, "leave mac or unicast out")
         if router.mode == "dummy":
-            fault = 'a virtual MAC answers ARP, and with mode = "dummy" nobody does'
+            fault = f'a virtual MAC answers ARP, and with mode = "{self.table.mode}" nobody does'
             self.found.add(self.key("mac"), fault, "leave mac or mode out")
         vips = tuple(
             msgspec.structs.replace(vip, interface=router.device)
@@ -208,10 +213,11 @@ def _show(family: Family) -> str:
 
 
 class Play(msgspec.Struct, frozen=True):
-    """The routers as one node plays them, and where each VIP is written."""
+    """The routers as one node plays them, where each VIP is written, and who else moves some."""
 
     routers: tuple[Router, ...]
     bare: tuple[Bare, ...]
+    movers: tuple[Mover, ...]
 
 
 def read_routers(file: FileTable, view: NodeView, views: list[NodeView], found: Findings) -> Play:
@@ -234,6 +240,7 @@ def read_routers(file: FileTable, view: NodeView, views: list[NodeView], found: 
     return Play(
         tuple(router for _, router in read),
         tuple(bare for reader in readers for bare in reader.vips.bare),
+        tuple(reader.mover for reader in readers if reader.mover is not None),
     )
 
 

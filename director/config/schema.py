@@ -12,43 +12,35 @@
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
-Later = Annotated[None, Meta(extra={"later": True})]
-
-Duration = Annotated[
-    str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", extra={"kind": "duration"})
-]
-DurationOr = Annotated[str, Meta(extra={"kind": "duration"})]
-Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"kind": "path"})]
-HostHeader = Annotated[str, Meta(pattern=r"^[!-~]+$", extra={"kind": "host"})]
-Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"})]
-Label = Annotated[str, Meta(pattern=r"^[^\s/]{1,15}$", extra={"kind": "label"})]
-Status = Annotated[int, Meta(ge=100, le=599)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Weight = Annotated[int, Meta(ge=0, le=65535)]
-Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 9568 section 5.2.4)
-Count = Annotated[int, Meta(ge=1, le=1000)]
-Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
-Mark = Annotated[int, Meta(ge=1, le=4294967295)]
-MarkBase = Annotated[int, Meta(ge=2, le=0xFF00_0000)]  # 2**24 are ours from there on
-RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
-Share = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?%$", extra={"kind": "share"})]
-Unsigned = Annotated[int, Meta(ge=0, le=65535)]
-
-Scheduler = Literal[
-    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
-    "none",
-]  # fmt: skip
-Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
-ForwardingWord = Literal["dr", "tun", "nat"]
-OnFail = Literal["auto", "quiesce", "remove"]
-EventWord = Literal["role", "service", "destination", "config", "kernel", "sync"]
-ProtocolWord = Literal["tcp", "udp", "sctp"]
-
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A TOML table with a fixed set of keys."""
+from director.config.spellings import (
+    Count,
+    Device,
+    Duration,
+    DurationOr,
+    EventWord,
+    Flag,
+    ForwardingWord,
+    HostHeader,
+    Label,
+    Later,
+    Mark,
+    MarkBase,
+    OnFail,
+    Path,
+    Port,
+    Priority,
+    ProtocolWord,
+    RoutingTable,
+    Scheduler,
+    Share,
+    Status,
+    Table,
+    Threshold,
+    Unsigned,
+    Weight,
+)
 
 
 class RouterOverlay(Table, frozen=True):
@@ -65,9 +57,8 @@ class RouterOverlay(Table, frozen=True):
     addresses: "str | AddressTable | list[str | AddressTable] | UnsetType" = UNSET
     lease: DurationOr | UnsetType = UNSET
     failback: "FailbackTable | UnsetType" = UNSET
-    mode: Annotated[Literal["addresses", "dummy"], Meta(extra={"later": ["hook"]})] | UnsetType = (
-        UNSET
-    )
+    mode: Literal["addresses", "dummy", "hook"] | UnsetType = UNSET
+    hook: "ProgramTable | UnsetType" = UNSET
     mac: Literal["interface", "virtual"] | UnsetType = UNSET
     routes: "RouteTable | list[RouteTable] | UnsetType" = UNSET
     rules: "RuleTable | list[RuleTable] | UnsetType" = UNSET
@@ -77,6 +68,13 @@ class RouterOverlay(Table, frozen=True):
 
 class RouterTable(RouterOverlay, frozen=True):
     """`[vrrp.NAME]`."""
+
+
+class ProgramTable(Table, frozen=True):
+    """A program to run, as that which moves a router's addresses."""
+
+    run: list[str]
+    timeout: Duration | UnsetType = UNSET
 
 
 class AddressTable(Table, frozen=True):
@@ -317,12 +315,10 @@ class ServiceTable(Table, frozen=True):
     match: MatchTable | list[MatchTable] | UnsetType = UNSET
 
 
-class HookTable(Table, frozen=True):
+class HookTable(ProgramTable, frozen=True, kw_only=True):
     """`[[hooks]]`: who is told of what happens."""
 
     on: EventWord | list[EventWord]
-    run: list[str]
-    timeout: Duration | UnsetType = UNSET
 
 
 class IncludedTable(Table, frozen=True):

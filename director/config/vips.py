@@ -106,7 +106,7 @@ class VipReader:
             self.found.add(at, f"{prefix.address} cannot be a virtual address", mend)
             return None
         device = self.view.devices[role]
-        if self.table.mode == "dummy":
+        if self.table.mode in ("dummy", "hook"):
             device = DUMMY
         elif "/" not in text:
             self.bare.append(Bare(device, prefix.address, at))

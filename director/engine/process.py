@@ -140,6 +140,7 @@ class Engine:
                 nursery.start_soon(doors.serve, control_door, self._verbs.control)
                 nursery.start_soon(_tell_ready, self._reconciler, self._firewall, workers)
                 nursery.start_soon(workers.beat)
+                nursery.start_soon(workers.movers.run)
                 nursery.start_soon(pulse.beat, pulse_of(self._config), workers.is_active)
                 nursery.start_soon(_feed_watchdog, systemd)
                 systemd.say("READY=1")

@@ -26,14 +26,14 @@ class Programs:
     def ask(self, job: Job) -> None:
         """Have it run as soon as its lane is free. `job.done` hears how it ended, once."""
         gone = self._lanes.add(job)
-        if gone is not None and gone.urgent:
-            gone.done(Ran(0, fault="overtaken"))
-        elif gone is not None:
+        if gone is not None:
             self._drop(gone)
         self._deal()
 
     def cancel(self, who: str, about: str) -> None:
-        """Kill what runs for this object now."""
+        """Kill what runs about this object now, and run nothing that waits."""
+        for job in self._lanes.withdraw((who, about)):
+            job.done(Ran(0, fault="cancelled"))
         number = self._lanes.under_way((who, about))
         if number is not None and self._link is not None:
             self._link.say(Cancel(number))
@@ -69,7 +69,9 @@ class Programs:
             self._dropping = False
 
     def _end(self, job: Job, ran: Ran) -> None:
-        level = logging.INFO if ran.well else logging.WARNING
+        level = logging.WARNING
+        if ran.well:
+            level = logging.DEBUG if job.quiet else logging.INFO
         log.log(level, "%s, about %s: %s (%.2f s)", job.who, job.object, ran, ran.seconds)
         self._count(job.who, runs=1, failed=not ran.well, last=str(ran))
         job.done(ran)

@@ -93,6 +93,7 @@ class Verbs:
                 *(_not_connected(role) for role in self._workers.missing()),
                 *self._firewall.lacking,
                 *self._reconciler.findings(),
+                *self._workers.movers.lacking(),
             ),
             programs=self._workers.programs.states(),
         )

@@ -13,6 +13,7 @@ from math import inf
 import trio
 
 from director.engine.journal import Tell, unheard
+from director.engine.movers import Movers
 from director.engine.news import News
 from director.engine.programs import Programs
 from director.link import Link
@@ -80,6 +81,7 @@ class Workers:
         self._ready = False
         self._asked: set[str] = set()
         self.programs = Programs()
+        self.movers = Movers(facts.config, self.programs)
         self.tell: Tell = unheard  # of events
         self._save_again_at = 0.0
         self.roles: tuple[Role, ...] = ()
@@ -155,7 +157,7 @@ class Workers:
         playing = {worker.hello.role for worker in self._connected}
         needed = {"checks"} if self._facts.probing.targets else set()
         needed |= {"vrrp"} if self._snapshot.routers else set()
-        needed |= {"exec"} if self._facts.config.hooks else set()
+        needed |= {"exec"} if self._facts.config.hooks or self._facts.config.movers else set()
         return sorted(needed - playing)
 
     def _welcome(self, worker: Worker) -> Worker:
@@ -224,3 +226,4 @@ class Workers:
         self._asked -= {change.object for change in changes}
         self.roles = roles
         self.tell(changes)
+        self.movers.learn(roles)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from director.model.event import Hook
+from director.model.event import Hook, Mover
 from director.model.pool import Service
 from director.model.vip import Router
 
@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sync: SyncSettings | None = None
     kernel: KernelSettings = KernelSettings()
     hooks: tuple[Hook, ...] = ()
+    movers: tuple[Mover, ...] = ()
     digest: str = ""
     file: str = ""
     cores: int = 1

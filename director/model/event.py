@@ -54,3 +54,11 @@ class Hook(msgspec.Struct, frozen=True):
     on: tuple[str, ...]
     run: tuple[str, ...]
     timeout: float = 10.0
+
+
+class Mover(msgspec.Struct, frozen=True):
+    """The command that moves the addresses of a virtual router in mode "hook"."""
+
+    router: str
+    run: tuple[str, ...]
+    timeout: float = 10.0

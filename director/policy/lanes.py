@@ -5,8 +5,8 @@
 #    other, PARALLEL jobs at once.
 # 2. WAITING_MAX jobs wait. One more, and the oldest waiting one is dropped: who is told late is
 #    better told the newest.
-# 3. An urgent job tells a state and not a change. It waits for its lane alone, is never dropped for
-#    want of room, and takes the place of one of its lane that still waits.
+# 3. An urgent job waits for its lane alone, and is never dropped for want of room. Whoever asks for
+#    one bounds them.
 """Jobs in lanes: ordered, bounded. Pure."""
 
 from collections.abc import Callable
@@ -32,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     done: Callable[[Ran], None]
     urgent: bool = False
+    quiet: bool = False  # not worth a word in the log when it went well
 
     @property
     def lane(self) -> tuple[str, str]:
@@ -55,11 +56,8 @@ class Lanes:
     def add(self, job: Job) -> Job | None:
         """Let a job wait; the one that had to go for it."""
         gone: Job | None = None
-        if job.urgent:
-            gone = next((one for one in self._waiting if one.urgent and one.lane == job.lane), None)
-        elif sum(not one.urgent for one in self._waiting) >= WAITING_MAX:
+        if not job.urgent and sum(not one.urgent for one in self._waiting) >= WAITING_MAX:
             gone = next(one for one in self._waiting if not one.urgent)
-        if gone is not None:
             self._waiting.remove(gone)
         self._waiting.append(job)
         return gone
@@ -81,6 +79,12 @@ class Lanes:
         self._waiting = left
         self._under_way.update(started)
         return started
+
+    def withdraw(self, lane: tuple[str, str]) -> list[Job]:
+        """Take back what waits in a lane."""
+        taken = [job for job in self._waiting if job.lane == lane]
+        self._waiting = [job for job in self._waiting if job.lane != lane]
+        return taken
 
     def under_way(self, lane: tuple[str, str]) -> int | None:
         """The number of the job of a lane that runs now."""

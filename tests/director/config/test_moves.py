@@ -7,6 +7,8 @@ import pytest
 from director.config.load import check_text
 from director.errors import ConfigError
 from director.model.address import Prefix
+from director.model.config import Config
+from director.model.event import Mover
 from director.model.vip import DUMMY, Route, Router, RouteRule, Vip
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
@@ -14,11 +16,15 @@ AFTER = "vrid = 51\n"
 LAST = '  { address = "10.0.8.1/24", interface = "servers", advertise = false },\n'
 
 
-def router_of(lines: str = "", address: str = "") -> Router:
+def config_of(lines: str = "", address: str = "") -> Config:
     text = PAIR.replace(AFTER, f"{AFTER}{lines}\n").replace(
         LAST, f"{LAST}  {address},\n" if address else LAST
     )
-    return check_text(text, node="lb1").config.routers[0]
+    return check_text(text, node="lb1").config
+
+
+def router_of(lines: str = "", address: str = "") -> Router:
+    return config_of(lines, address).routers[0]
 
 
 def test_routes_and_rules_move_with_a_router() -> None:
@@ -73,6 +79,16 @@ def test_in_mode_dummy_every_vip_is_on_the_dummy() -> None:
     assert {vip.interface for vip in router.vips} == {DUMMY}
 
 
+def test_in_mode_hook_a_command_is_told() -> None:
+    """To vrrp it is mode "dummy": the addresses are here, and somebody else tells the world."""
+    config = config_of('mode = "hook"\nhook = { run = ["/bin/move", "-v"], timeout = "3s" }')
+
+    assert config.movers == (Mover("web", ("/bin/move", "-v"), 3.0),)
+    (router,) = config.routers
+    assert router.mode == "dummy"
+    assert {vip.interface for vip in router.vips} == {DUMMY}
+
+
 FAULTS = {
     'routes = [{ to = "203.0.113.0/24" }]': "routes[0]: the route leads nowhere",
     'routes = [{ to = "203.0.113.7/24", interface = "front" }]': "routes[0].to: 203.0.113.7/24 is no network",
@@ -86,7 +102,11 @@ FAULTS = {
     'rules = [{ from = "192.0.2.10/24", table = 1, priority = 1 }]': "rules[0].from: 192.0.2.10/24 is no network",
     'rules = [{ from = "192.0.2.10", priority = 1 }]': "rules[0].table: table is missing",
     'rules = [{ from = "192.0.2.10", table = 0, priority = 1 }]': "rules[0].table: 0 is outside",
-    'mode = "hook"': 'mode: mode = "hook" is not built yet',
+    'mode = "hook"': 'hook: mode = "hook" needs the command that moves',
+    'hook = { run = ["/bin/move"] }': 'hook: a command that moves addresses is run with mode = "hook"',
+    'mode = "dummy"\nhook = { run = ["/bin/move"] }': 'hook: a command that moves addresses is run with mode = "hook"',
+    'mode = "hook"\nhook = { run = ["move"] }': 'hook.run[0]: "move" is not the whole path',
+    'mode = "hook"\nhook = { run = ["/bin/move"] }\nmac = "virtual"': 'mac: a virtual MAC answers ARP, and with mode = "hook"',
 }
 
 

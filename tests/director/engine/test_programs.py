@@ -121,19 +121,21 @@ async def test_too_many_waiting_drop_the_oldest_and_are_counted(
     assert [(await run_of(exec_)).argv[1] for _ in range(3)] == ["web2", "web3", "web4"]
 
 
-async def test_an_urgent_job_is_overtaken_by_the_newer_and_can_be_cancelled(asked: Asked) -> None:
-    """The lane's program is killed on demand, and the one in between never run."""
+async def test_what_runs_is_killed_on_demand_and_what_waits_is_not_run(asked: Asked) -> None:
+    """Of this object alone; who asked hears of both."""
     exec_ = await asked.connect()
-    asked.ask("router web", urgent=True)
-    await run_of(exec_)
     for _ in range(2):
         asked.ask("router web", urgent=True)
-    assert [ran.fault for ran in asked.heard] == ["overtaken"]
+    await run_of(exec_)
 
-    asked.programs.cancel("hook /bin/notify", "router web")
     asked.programs.cancel("hook /bin/notify", "nothing")
+    asked.programs.cancel("hook /bin/notify", "router web")
 
     assert await exec_.hear() == Cancel(1)
+    assert asked.heard == [Ran(0, fault="cancelled")]
+    await exec_.say(Ran(1, fault="cancelled"))
+    await wait_all_tasks_blocked()
+    assert asked.heard[1:] == [Ran(1, fault="cancelled")]
 
 
 async def test_answers_that_nobody_waits_for_are_dropped(asked: Asked) -> None:

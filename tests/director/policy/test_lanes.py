@@ -34,9 +34,9 @@ def job(lane: str, number: int = 0, *, urgent: bool = False) -> Job:
 def test_a_lane_is_ordered_and_the_whole_is_bounded(words: list[tuple[str, bool] | int]) -> None:
     """
     Whatever comes and ends when: one job a lane at a time, in the order of the lane, PARALLEL that
-    are not urgent at most; and once all have ended, each has run or was overtaken.
+    are not urgent at most; and once all have ended, each has run.
     """
-    lanes, running, ran, gone = Lanes(), dict[int, Job](), list[Job](), list[Job]()
+    lanes, running, ran = Lanes(), dict[int, Job](), list[Job]()
     added: list[Job] = []
 
     def turn() -> None:
@@ -56,15 +56,13 @@ def test_a_lane_is_ordered_and_the_whole_is_bounded(words: list[tuple[str, bool]
                 end(list(running)[word])
         else:
             added.append(job(word[0], index, urgent=word[1]))
-            if (overtaken := lanes.add(added[-1])) is not None:
-                gone.append(overtaken)
+            assert lanes.add(added[-1]) is None
         turn()
     while running:
         end(next(iter(running)))
         turn()
 
-    assert sorted(int(one.argv[1]) for one in ran + gone) == [int(one.argv[1]) for one in added]
-    assert all(one.urgent for one in gone)
+    assert sorted(int(one.argv[1]) for one in ran) == [int(one.argv[1]) for one in added]
     for lane in {one.lane for one in added}:
         order = [int(one.argv[1]) for one in ran if one.lane == lane]
         assert order == sorted(order)
@@ -95,17 +93,17 @@ def test_urgent_jobs_wait_for_no_slot() -> None:
     assert [one.object for _, one in lanes.start()] == ["router"]
 
 
-def test_the_newest_state_takes_the_place_of_one_that_waits() -> None:
-    """While a router's command runs, two changes come: the one between is never told."""
+def test_what_waits_can_be_taken_back() -> None:
+    """All of a lane, and nothing of another; what runs is another matter."""
     lanes = Lanes()
-    lanes.add(job("router", 1, urgent=True))
-    ((number, _),) = lanes.start()
-    lanes.add(job("router", 2, urgent=True))
+    for number in (1, 2, 3):
+        lanes.add(job("router", number, urgent=True))
+    lanes.start()
+    lanes.add(job("web", 4))
 
-    assert lanes.add(job("router", 3, urgent=True)) == job("router", 2, urgent=True)
-    assert lanes.start() == []
-    lanes.end(number)
-    assert [one.argv[1] for _, one in lanes.start()] == ["3"]
+    assert [one.argv[1] for one in lanes.withdraw(("hook", "router"))] == ["2", "3"]
+    assert lanes.under_way(("hook", "router")) == 1
+    assert [one.argv[1] for _, one in lanes.start()] == ["4"]
 
 
 def test_who_is_lost_is_told_and_who_waits_goes_on_waiting() -> None:
