@@ -29,7 +29,11 @@ class TcpCheck(msgspec.Struct, frozen=True, tag="tcp", kw_only=True):
 
 
 class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True):
-    """Up when a GET is answered with a status in one of the (low, high) ranges."""
+    """Up when a GET is answered with a status in one of the (low, high) ranges.
+
+    `keep_alive` keeps the connection for the next probe, which then does not prove that the server
+    accepts new ones.
+    """
 
     pace: Pace = Pace()
     port: int = 0
@@ -37,6 +41,7 @@ class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True):
     path: str = "/"
     host: str = ""
     status: tuple[tuple[int, int], ...] = ((200, 299),)
+    keep_alive: bool = False
 
 
 Check = TcpCheck | HttpCheck
