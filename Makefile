@@ -25,7 +25,7 @@ EVENTS ?=
 SEEDS ?= 1000000
 FROM ?= 0
 
-.PHONY: demo test lint test-all soak bench bench-failover bench-ready clean
+.PHONY: demo test lint test-all soak bench bench-failover bench-checks bench-ready clean
 
 demo: $(VENV)/ready
 	$(RUN) -m director drill run
@@ -41,13 +41,17 @@ soak: $(VENV)/ready
 	$(RUN) -m tests.sim.soak --from $(FROM) --seeds $(SEEDS)
 
 # Everything that is measured; the status says whether a *must* was missed.
-bench: bench-failover
+bench: bench-failover bench-checks
 
 # Two hours. Quick (6 minutes): make bench-failover REPEATS=2 INTERVALS=0.1
 # Ours alone, adverts every 10 ms: make bench-failover INTERVALS=0.01 PEERS=director
 bench-failover: bench-ready
 	$(RUN) -m bench.failover --repeats $(REPEATS) --intervals $(INTERVALS) --peers $(PEERS) \
 		$(if $(EVENTS),--events $(EVENTS))
+
+# Five minutes. What a check costs beside a loop in C; whether thousands of them are on time.
+bench-checks: bench-ready
+	$(RUN) -m bench.checks
 
 bench-ready: $(VENV)/ready
 	@SETUP=$(SETUP) PYTHON=$(PYTHON) VENV=$(VENV) sh tests/set-up $(DEBIAN_PACKAGES) $(BENCH_PACKAGES)

@@ -1,12 +1,13 @@
-# The product's worker, and nothing of it changed but that its timetable is listened to: how late each
-# probe started is otherwise told as the worst of a second only.
+# The product's worker, and nothing of it changed but that its timetable is listened to: how late
+# each probe started is otherwise told as the worst of a second only.
 """`python -m bench.check_worker RUNTIME`: a check worker that tells what it cost.
 
-It reads a line from standard input for each report, and answers with one line of JSON: figures since
-the report before.
+It reads a line from standard input for each report, and answers with one line of JSON: figures
+since the report before.
 """
 
 import asyncio
+import gc
 import json
 import resource
 import sys
@@ -14,19 +15,21 @@ import time
 from pathlib import Path
 
 from bench.verdict import percentile
-from checks.__main__ import probes_at_once
+from checks.__main__ import GARBAGE_THRESHOLD, find_room
 from checks.timetable import Due, Timetable
 from checks.worker import Worker
 from director.paths import WORKERS_SOCKET
 
 late: list[float] = []
-_due = Timetable.due
 
 
-def _listening(self: Timetable, now: float, limit: int) -> list[Due]:
-    found = _due(self, now, limit)
-    late.extend(one.lateness for one in found)
-    return found
+class Heard(Timetable):
+    """A timetable whose lateness is written down."""
+
+    def due(self, now: float, limit: int) -> list[Due]:
+        found = super().due(now, limit)
+        late.extend(one.lateness for one in found)
+        return found
 
 
 def report(cpu_before: float) -> str:
@@ -63,9 +66,13 @@ async def run(runtime: Path) -> None:
         cpu = time.process_time()
 
     loop.add_reader(sys.stdin, asked)
-    await Worker(runtime / WORKERS_SOCKET, "bench", room=probes_at_once()).run(stop)
+    room = find_room()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    path = runtime / WORKERS_SOCKET
+    await Worker(path, "bench", room=room.in_flight, keep_max=room.kept, _timetable=Heard()).run(
+        stop
+    )
 
 
 if __name__ == "__main__":
-    Timetable.due = _listening  # type: ignore[method-assign]
     asyncio.run(run(Path(sys.argv[1])))

@@ -1,9 +1,10 @@
 # What a check costs, and whether thousands of them are on time.
 #
 # The machine is shared: only processor time is compared, of the checker's process alone, and only
-# between checkers that took turns in one run. Servers are other processes: nginx, and listeners that
-# accept and never answer.
-"""`python -m bench.checks`: processor time a check beside a C loop; lateness and memory of thousands."""
+# between checkers that took turns in one run. Servers are other processes: nginx, and a listener
+# whose connections nobody answers. Processor time is the whole of it, with what the kernel does for
+# the process; each wakes every 10 ms and finds its caches cold, as in life.
+"""`python -m bench.checks`: processor time a check beside a C loop; lateness of thousands."""
 
 import argparse
 import json
@@ -17,6 +18,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 from director.drill.places import eventually
 from director.errors import SystemLacks
@@ -132,7 +134,7 @@ class OurWorker:
         row: Row = json.loads(self._process.stdout.readline())
         return row
 
-    def __enter__(self) -> "OurWorker":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -235,7 +237,7 @@ def missed(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         where = f"{row['what']} {row.get('kind', '')} {row['targets']}: "
         times = row.get("times_c")
-        if isinstance(times, float) and times > TIMES_C:
+        if row.get("kind") in ("tcp", "http") and isinstance(times, float) and times > TIMES_C:
             yield f"{where}{times} times the C loop, must be {TIMES_C} at most"
         late = row.get("p99_late_ms")
         if isinstance(late, float) and late > LATE_MS:

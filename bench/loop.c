@@ -3,7 +3,7 @@
  * loop KIND TARGETS SECONDS PORT: every target (127.0.x.y, PORT) once a second, spread evenly; KIND
  * is tcp (connect, close), http (GET over a fresh connection, the status line read) or keep (the
  * same over a connection that is kept). One epoll set, edge-triggered, registered once; like the
- * worker it starts what is due every 5 ms. After 2 s of warming up it counts for SECONDS and prints
+ * worker it starts what is due every 10 ms. After 2 s of warming up it counts for SECONDS and prints
  * one line of JSON: checks, how many were good, and its own processor time. */
 
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRAIN_MS 5
+#define GRAIN_MS 10
 #define EVENTS 64
 #define WARM_UP 2.0
 

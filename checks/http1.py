@@ -9,6 +9,7 @@
 """HTTP/1.x answers, as far as a status check needs them. Pure."""
 
 import re
+from functools import lru_cache
 
 from checks.talk import CLOSED, INVALID, LISTEN, Step, Talk, Verdict
 
@@ -22,10 +23,9 @@ HEAD = re.compile(
 BEGINNING = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [^\r\n\0]*)?\r?\n")
 PREFIX = b"HTTP/1."
 END = re.compile(rb"\n\r?\n")
-LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,19})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-ANY_LENGTH = re.compile(rb"^content-length:", re.IGNORECASE | re.MULTILINE)
-CODED = re.compile(rb"^transfer-encoding:", re.IGNORECASE | re.MULTILINE)
-CLOSES = re.compile(rb"^connection:.*\bclose\b", re.IGNORECASE | re.MULTILINE)
+CODED = b"transfer-encoding:"
+LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,19})[ \t]*\r?$", re.MULTILINE)
+CLOSES = re.compile(rb"^connection:.*\bclose\b", re.MULTILINE)
 
 
 class HttpTalk(Talk):
@@ -42,7 +42,7 @@ class HttpTalk(Talk):
         """`bodiless`: the request is a HEAD, whose answer has a length and no body."""
         self._request = request
         self._status = status
-        self._keep = keep
+        self.keeps = keep
         self._bodiless = bodiless
         self._heard = b""
         self._passed = 0
@@ -79,17 +79,16 @@ class HttpTalk(Talk):
         return LISTEN if heard[:size] == PREFIX[:size] else INVALID
 
     def _judge(self, code: int, head: re.Match[bytes]) -> Step:
-        fields = head[3]
-        lengths = set(LENGTH.findall(fields))
-        if len(lengths) > 1 or (not lengths and ANY_LENGTH.search(fields)):
+        fields = head[3].lower()
+        lengths = fields.count(b"content-length:") and set(LENGTH.findall(fields))
+        if lengths and len(lengths) > 1:
             return INVALID
-        good = any(low <= code <= high for low, high in self._status)
-        verdict = Verdict(ok=good, text=f"HTTP {code}")
-        if not self._keep or head[1] == b"0" or code == 101 or CLOSES.search(fields):
+        verdict = _verdict(code, self._status)
+        if not self.keeps or head[1] == b"0" or code == 101 or CLOSES.search(fields):
             return verdict
         if self._bodiless or code in (204, 304):
             length = 0
-        elif not lengths or CODED.search(fields) or int(min(lengths)) > BODY_MAX:
+        elif not lengths or CODED in fields or int(min(lengths)) > BODY_MAX:
             return verdict
         else:
             length = int(min(lengths))
@@ -104,3 +103,9 @@ class HttpTalk(Talk):
         assert self._found is not None
         # What comes behind the body answers nothing that was asked: such a connection is not kept.
         return Verdict(ok=self._found.ok, text=self._found.text, keep=self._left == 0)
+
+
+@lru_cache(maxsize=1024)
+def _verdict(code: int, wanted: tuple[tuple[int, int], ...]) -> Verdict:
+    good = any(low <= code <= high for low, high in wanted)
+    return Verdict(ok=good, text=f"HTTP {code}")

@@ -1,26 +1,25 @@
 """Connections that wait for the next probe of their target."""
 
-import socket
-from collections import OrderedDict
+import _socket
 
 
 class Kept:
-    """At most one connection for each target, the longest waiting first."""
+    """At most one connection for each target."""
 
     def __init__(self) -> None:
-        self._socks: OrderedDict[str, socket.socket] = OrderedDict()
+        self._socks: dict[str, _socket.socket] = {}
         self._keys: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._socks)
 
-    def add(self, key: str, sock: socket.socket) -> None:
+    def add(self, key: str, sock: _socket.socket) -> None:
         """Keep a connection for a target that has none."""
         assert key not in self._socks
         self._socks[key] = sock
         self._keys[sock.fileno()] = key
 
-    def take(self, key: str) -> socket.socket | None:
+    def take(self, key: str) -> _socket.socket | None:
         """The target's connection, which is the caller's from here on."""
         sock = self._socks.pop(key, None)
         if sock is not None:
@@ -36,11 +35,6 @@ class Kept:
         sock = self.take(key)
         if sock is not None:
             sock.close()
-
-    def drop_oldest(self) -> None:
-        """Close the one that waits longest, if there is one."""
-        if self._socks:
-            self.drop(next(iter(self._socks)))
 
     def close(self) -> None:
         """Close them all."""

@@ -12,13 +12,14 @@
 #    it, or a talk, raises is a bug of ours: `failed` carries it to whoever runs the lane.
 """Thousands of plain probes in one epoll set."""
 
+import _socket
 import asyncio
 import errno
 import select
-import socket
 from collections.abc import Callable
 from typing import Self
 
+from checks.attempt import Attempt, Ended
 from checks.deadlines import Deadlines
 from checks.kept import Kept
 from checks.outcome import Outcome
@@ -28,62 +29,32 @@ from checks.talk import Talk, Verdict
 from director.model.check import Target
 
 EVENTS_MAX = 64
+PAUSE_MIN = 0.001
+PAUSE_MAX = 0.005
 READ_SIZE = 4096  # a large buffer is mapped and unmapped by every recv
 WATCHED = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
-
-Ended = Callable[["Attempt", Outcome], None]
-
-
-class Attempt:
-    """One probe under way."""
-
-    __slots__ = (
-        "_lane", "connected", "ended", "over", "reused", "sock", "started", "talk", "target",
-        "unsent",
-    )  # fmt: skip
-
-    def __init__(
-        self, lane: "Lane", target: Target, talk: Talk, ended: Ended, started: float
-    ) -> None:
-        self._lane = lane
-        self.target = target
-        self.talk = talk
-        self.ended = ended
-        self.started = started
-        self.sock: socket.socket | None = None
-        self.connected = False
-        self.over = False
-        self.reused = False
-        self.unsent = b""
-
-    def cancel(self) -> None:
-        """Give it up; `ended` is not called."""
-        self._lane.drop(self)
-
-    @property
-    def layer(self) -> str:
-        """How far it came, for the words of a timeout."""
-        return "layer7" if self.connected else "layer4"
 
 
 class Lane:
     """Carries attempts. Make it, and close it, inside the running loop.
 
-    `room` bounds its sockets: those that wait for their target's next probe give way first.
+    `keep_max` bounds the connections that wait for their target's next probe. Those in flight are
+    bounded by whoever starts them.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, keep_max: int = 0) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
-        self._room = room
+        self._keep_max = keep_max
         self._epoll = select.epoll()
         self._by_descriptor: dict[int, Attempt] = {}
         self._deadlines: Deadlines[Attempt] = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._kept = Kept()
         self.failed: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_reader(self._epoll.fileno(), self._turn)
+        self._look: asyncio.TimerHandle | None = None
+        self._pause = PAUSE_MIN
 
     async def run(self) -> None:
         """Never ends by itself; raises what a bug of ours raised in a turn."""
@@ -91,7 +62,8 @@ class Lane:
 
     async def close(self) -> None:
         """Let go of every socket; attempts under way are given up."""
-        self._loop.remove_reader(self._epoll.fileno())
+        if self._look is not None:
+            self._look.cancel()
         if self._timer is not None:
             self._timer.cancel()
         for attempt in list(self._by_descriptor.values()):
@@ -108,10 +80,13 @@ class Lane:
 
     def start(self, target: Target, talk: Talk, ended: Ended) -> Attempt:
         """Begin one attempt; `ended` hears of it within the target's timeout."""
-        attempt = Attempt(self, target, talk, ended, self._clock())
+        attempt = Attempt(self.drop, target, talk, ended, self._clock())
         self._wake_by(self._deadlines.add(attempt, target.check.pace.timeout, attempt.started))
-        if not self._resume(attempt):
+        if not (talk.keeps and self._resume(attempt)):
             self._open(attempt)
+        if self._look is None:
+            self._pause = PAUSE_MIN
+            self._look = self._loop.call_later(PAUSE_MIN, self._turn)
         return attempt
 
     def drop(self, attempt: Attempt) -> None:
@@ -129,8 +104,6 @@ class Lane:
 
     def _open(self, attempt: Attempt) -> None:
         """A fresh socket for the attempt. What fails at once is told in the loop's next turn."""
-        if len(self._by_descriptor) + len(self._kept) >= self._room:
-            self._kept.drop_oldest()
         endpoint = attempt.target.endpoint
         attempt.connected = False
         try:
@@ -142,10 +115,11 @@ class Lane:
             self._tell_soon(attempt, self._fault(attempt, error))
             return
         attempt.sock = sock
-        self._by_descriptor[sock.fileno()] = attempt
+        descriptor = sock.fileno()
+        self._by_descriptor[descriptor] = attempt
         number = sock.connect_ex((endpoint.address, endpoint.port))
         if number in (0, errno.EINPROGRESS):
-            self._epoll.register(sock, WATCHED)
+            self._epoll.register(descriptor, WATCHED)
         else:
             self._hang_up(attempt)
             self._tell_soon(attempt, self._fault(attempt, OSError(number, "")))
@@ -161,7 +135,7 @@ class Lane:
         self._loop.call_soon(self._guarded, self._begin_over, attempt, sock)
         return True
 
-    def _begin_over(self, attempt: Attempt, sock: socket.socket) -> None:
+    def _begin_over(self, attempt: Attempt, sock: _socket.socket) -> None:
         """Unless that connection ended before its turn came."""
         if attempt.sock is sock:
             self._begin(attempt)
@@ -179,22 +153,32 @@ class Lane:
                 self.failed.set_exception(error)
 
     def _turn(self) -> None:
+        self._look = None
         self._guarded(self._poll)
 
     def _poll(self) -> None:
-        for number, events in self._epoll.poll(0, EVENTS_MAX):
+        found = self._epoll.poll(0, EVENTS_MAX)
+        if len(found) == EVENTS_MAX:
+            self._pause = 0.0
+        elif found:
+            self._pause = PAUSE_MIN
+        else:
+            self._pause = min(max(2 * self._pause, PAUSE_MIN), PAUSE_MAX)
+        for number, events in found:
             attempt = self._by_descriptor.get(number)
             if attempt is not None:
                 self._ready(attempt, events)
             elif (key := self._kept.key_of(number)) is not None and events & ~select.EPOLLOUT:
                 # A server may end a kept connection at any time, and may not speak unasked.
                 self.forget(key)
+        if self._by_descriptor and self._look is None:
+            self._look = self._loop.call_later(self._pause, self._turn)
 
     def _ready(self, attempt: Attempt, events: int) -> None:
         sock = attempt.sock
         assert sock is not None
         if events & select.EPOLLERR:
-            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            number = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
             if number:
                 self._broken(attempt, OSError(number, ""))
                 return
@@ -284,7 +268,7 @@ class Lane:
         return True
 
     def _judge(self, attempt: Attempt, verdict: Verdict) -> None:
-        if verdict.keep and not attempt.over and attempt.sock is not None:
+        if verdict.keep and attempt.sock is not None and len(self._kept) < self._keep_max:
             del self._by_descriptor[attempt.sock.fileno()]
             self._kept.add(attempt.target.key, attempt.sock)
             attempt.sock = None

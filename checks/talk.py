@@ -32,6 +32,7 @@ class Talk:
     """
 
     transport: Transport = "tcp"
+    keeps = False  # would it go on over a connection that the probe before has left open?
 
     def begin(self) -> "Step":
         """The connection stands, or the datagram socket is open."""

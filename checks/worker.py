@@ -21,7 +21,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from checks.lane import Attempt, Lane
+from checks.attempt import Attempt
+from checks.lane import Lane
 from checks.link import Link, connect
 from checks.outcome import Outcome
 from checks.probes import Prober, open_prober
@@ -41,7 +42,7 @@ from director.wire.messages import (
 
 IN_FLIGHT_MAX = 4000
 BATCH = 64  # probes started in one turn of the loop; the rest wait for the next turn
-GRAIN = 0.005  # probes may start this much late, so that those of 5 ms start together
+GRAIN = 0.01  # probes may start this much late, so that those of 10 ms start together
 RETRY_MIN = 0.1
 RETRY_MAX = 2.0
 
@@ -51,7 +52,7 @@ log = logging.getLogger("checks")
 class Worker:
     """Everything one worker process does.
 
-    `_open` makes the prober for a type of check; tests put their own there.
+    `_open` makes the prober for a type of check; tests put their own there, as into `_timetable`.
     """
 
     def __init__(
@@ -60,15 +61,18 @@ class Worker:
         name: str,
         *,
         room: int = IN_FLIGHT_MAX,
+        keep_max: int = IN_FLIGHT_MAX,
         _open: Callable[[type], Prober] = open_prober,
+        _timetable: Timetable | None = None,
     ) -> None:
         assert room > 0
         self._path = path
         self._name = name
         self._room = room
+        self._keep_max = keep_max
         self._open = _open
         self._roster = Roster()
-        self._timetable = Timetable()
+        self._timetable = Timetable() if _timetable is None else _timetable
         self._probers: dict[type, Prober] = {}
         self._running: dict[str, Attempt | asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
@@ -82,7 +86,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Probe until `stop` is set. Raises (an exception group) only for bugs of ours."""
-        self._lane = Lane(self._room)
+        self._lane = Lane(self._keep_max)
         try:
             async with self._tasks:
                 forever = (
@@ -151,7 +155,9 @@ class Worker:
     def _rouse(self) -> None:
         """Wake the driver if it sleeps past the next instant, or sleeps for want of room."""
         next_at = self._timetable.next_at()
-        if next_at is not None and (self._asleep_until is None or next_at < self._asleep_until):
+        if next_at is not None and (
+            self._asleep_until is None or next_at < self._asleep_until - GRAIN
+        ):
             self._wake.set()
 
     # The engine.

@@ -38,6 +38,7 @@ FLOORS = {
     "director.ask": 4,
     "checks.link": 4,
     "checks.lane": 4,
+    "checks.attempt": 3,
     "checks.route": 3,
     "checks.kept": 3,
     "checks.talk": 2,

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from checks.lane import Attempt, Lane
+from checks.attempt import Attempt
+from checks.lane import Lane
 from checks.outcome import Outcome
 from checks.talk import Talk
 from director.model.check import Target
@@ -32,7 +33,7 @@ async def alone(target: Target, talk: Talk) -> Outcome:
     def ended(_attempt: Attempt, outcome: Outcome) -> None:
         result.set_result(outcome)
 
-    async with Lane(room=1) as lane:
+    async with Lane() as lane:
         lane.start(target, talk, ended)
         await asyncio.wait((result, lane.failed), return_when=asyncio.FIRST_COMPLETED)
         if lane.failed.done():

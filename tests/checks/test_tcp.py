@@ -83,7 +83,7 @@ def test_no_descriptor_left_is_ours() -> None:
     async def go(port: int) -> Outcome:
         heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         target = Target("t", Endpoint("127.0.0.1", port), TcpCheck())
-        async with Lane(room=1) as lane:
+        async with Lane() as lane:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
             try:
                 lane.start(target, Talk(), lambda _attempt, outcome: heard.set_result(outcome))
