@@ -1,10 +1,13 @@
 """Checks: `[defaults.check]`, then `[checks.NAME]`, and tables inside a service."""
 
 import re
+from typing import TypedDict
 
 from msgspec import UnsetType
 
 from director.config.faults import Findings, Key
+from director.config.nodes import NodeView
+from director.config.patterns import complain
 from director.config.readers import (
     check_names,
     element,
@@ -12,6 +15,7 @@ from director.config.readers import (
     pick,
     read_address,
     read_duration,
+    read_role,
 )
 from director.config.schema import (
     AnyCheck,
@@ -20,19 +24,45 @@ from director.config.schema import (
     PaceTable,
     RealServerTable,
     ServiceTable,
+    TlsTable,
 )
-from director.model.check import Check, HttpCheck, Pace, TcpCheck
+from director.model.check import Check, HttpCheck, Pace, TcpCheck, Tls
+from director.units import is_name
 
 STATUS = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+ADDRESS_LIKE = re.compile(r"[:.]")
+OURS = {
+    "host": "write host",
+    "content-length": "it is that of body",
+    "connection": "keep_alive decides it",
+    "transfer-encoding": "the body is sent as it is",
+}
 NONE = "none"
 SHORTEST = 0.01
+
+
+class Base(TypedDict):
+    """The keys that every kind has."""
+
+    pace: Pace
+    port: int
+    address: str
+    source: str
+    interface: str
 
 
 class Checks:
     """The named checks of a file, and how to read those that a service writes itself."""
 
-    def __init__(self, file: FileTable, found: Findings) -> None:
+    def __init__(
+        self, file: FileTable, views: list[NodeView], ours: NodeView | None, found: Findings
+    ) -> None:
+        """`ours` is the node that checks, one of `views`; None where none fits."""
         self.found = found
+        self.views = views
+        self.ours = ours
+        self.roles = file.interfaces
         self.defaults = file.defaults.check
         self.pace = self._pace(PaceTable(), ("defaults", "check"))
         check_names(file.checks, ("checks",), found)
@@ -80,20 +110,102 @@ class Checks:
 
     def read(self, table: AnyCheck, key: Key) -> Check:
         """A check with its pace; what is wrong with it is replaced by the default."""
-        pace = self._pace(table, key)
-        port = pick(0, table.port)
+        base = self._base(table, key)
+        if not isinstance(table, HttpCheckTable):
+            return TcpCheck(**base)
+        return HttpCheck(
+            **base,
+            method=table.method,
+            path=table.path,
+            host=pick("", table.host),
+            headers=self._headers(table, (*key, "headers")),
+            body=table.body,
+            status=self._statuses(table, (*key, "status")) or HttpCheck().status,
+            body_regex=self._pattern(table.body_regex, (*key, "body_regex")),
+            keep_alive=self._keep_alive(table, key),
+            tls=self._tls(table.tls, (*key, "tls")),
+        )
+
+    def _base(self, table: AnyCheck, key: Key) -> Base:
+        """What every kind has."""
         address = ""
         if not isinstance(table.address, UnsetType):
             address = read_address(table.address, (*key, "address"), self.found) or ""
-        if not isinstance(table, HttpCheckTable):
-            return TcpCheck(pace=pace, port=port, address=address)
-        return HttpCheck(
-            pace=pace,
-            port=port,
+        return Base(
+            pace=self._pace(table, key),
+            port=pick(0, table.port),
             address=address,
-            path=table.path,
-            host=pick("", table.host),
-            status=self._statuses(table, (*key, "status")) or HttpCheck().status,
+            source=self._source(table, (*key, "source")),
+            interface=self._interface(table, (*key, "interface")),
+        )
+
+    def _source(self, table: AnyCheck, key: Key) -> str:
+        """An address, or the node's own on the interface of that role."""
+        if isinstance(table.source, UnsetType):
+            return ""
+        if table.source not in self.roles:
+            if is_name(table.source) and not ADDRESS_LIKE.search(table.source):
+                read_role(table.source, self.roles, key, self.found)
+                return ""
+            return read_address(table.source, key, self.found) or ""
+        for view in self.views:
+            if table.source not in view.addresses:
+                fault = f"node {view.name} has no address on {table.source}"
+                mend = f"add it to [nodes.{view.name}] addresses, or write another role"
+                self.found.add(key, fault, mend)
+        return "" if self.ours is None else self.ours.addresses.get(table.source, "")
+
+    def _interface(self, table: AnyCheck, key: Key) -> str:
+        role = table.interface
+        if isinstance(role, UnsetType) or not read_role(role, self.roles, key, self.found):
+            return ""
+        return "" if self.ours is None else self.ours.devices.get(role, "")
+
+    def _headers(self, table: HttpCheckTable, key: Key) -> tuple[tuple[str, str], ...]:
+        for name in table.headers:
+            if not TOKEN.fullmatch(name):
+                mend = 'write it as in "X-Check"'
+                self.found.add((*key, name), f'"{name}" is not the name of a header', mend)
+            elif name.lower() in OURS:
+                mend = f"leave it out; {OURS[name.lower()]}"
+                self.found.add((*key, name), f"the check writes {name} itself", mend)
+        return tuple(table.headers.items())
+
+    def _pattern(self, written: str | UnsetType, key: Key) -> str:
+        if isinstance(written, UnsetType):
+            return ""
+        wrong = complain(written)
+        if wrong is not None:
+            self.found.add(key, *wrong)
+            return ""
+        return written
+
+    def _keep_alive(self, table: HttpCheckTable, key: Key) -> bool:
+        if table.keep_alive and not (
+            isinstance(table.tls, UnsetType) and isinstance(table.body_regex, UnsetType)
+        ):
+            fault = "keep_alive is for plain checks: without tls and body_regex"
+            self.found.add((*key, "keep_alive"), fault, "leave it out")
+        return table.keep_alive
+
+    def _tls(self, table: TlsTable | UnsetType, key: Key) -> Tls | None:
+        if isinstance(table, UnsetType):
+            return None
+        if not table.verify and not isinstance(table.ca, UnsetType):
+            mend = "leave ca out, or write verify = true"
+            self.found.add((*key, "ca"), "ca does nothing where verify = false", mend)
+        if not table.verify and table.min_days_left:
+            fault = "min_days_left is not known where verify = false"
+            self.found.add((*key, "min_days_left"), fault, "leave it out, or write verify = true")
+        if not isinstance(table.key, UnsetType) and isinstance(table.certificate, UnsetType):
+            self.found.add((*key, "key"), "key has no certificate", "add certificate")
+        return Tls(
+            verify=table.verify,
+            sni=pick("", table.sni),
+            ca=pick("", table.ca),
+            certificate=pick("", table.certificate),
+            key=pick("", table.key),
+            min_days_left=table.min_days_left,
         )
 
     def _statuses(self, table: HttpCheckTable, key: Key) -> tuple[tuple[int, int], ...]:

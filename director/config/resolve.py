@@ -60,12 +60,14 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     kernel = read_kernel(file, found)
     hooks = read_hooks(file, found)
     daemons = [sync for sync in syncs.values() if sync is not None]
-    services = _services(file, all_routers, daemons, fixed, found)
-    check_kept(kernel, services, found)
     name = _this_node(file, node, host, found)
-    if name is None:
+    ours = next((view for view in views if view.name == name), None)
+    checks = Checks(file, views, ours, found)
+    services = _services(file, checks, all_routers, daemons, found, fixed=fixed)
+    check_kept(kernel, services, found)
+    if ours is None:
         return Resolved(None, ())
-    ours = next(view for view in views if view.name == name)
+    name = ours.name
     play: Play = plays[name]
     config = Config(
         node=name,
@@ -195,14 +197,15 @@ def _group(table: SyncTable, key: Key, found: Findings) -> str:
 
 def _services(
     file: FileTable,
+    checks: Checks,
     routers: list[Router],
     syncs: list[SyncSettings],
-    fixed: dict[str, str],
     found: Findings,
+    *,
+    fixed: dict[str, str],
 ) -> list[Service]:
     virtuals = Virtuals(file, found)
     crossing = Crossing(file, virtuals, routers, found)
-    checks = Checks(file, found)
     servers = Servers(file, Taken(file, fixed, virtuals), found)
     pools = Pools(file, virtuals, checks, servers, found)
     read = [pools.read(name, table) for name, table in file.services.items()]

@@ -22,6 +22,7 @@ Duration = Annotated[
 DurationOr = Annotated[str, Meta(extra={"kind": "duration"})]
 Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"kind": "path"})]
 HostHeader = Annotated[str, Meta(pattern=r"^[!-~]+$", extra={"kind": "host"})]
+HeaderValue = Annotated[str, Meta(pattern=r"^[ -~\t]*$", extra={"kind": "header"})]
 Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"})]
 Label = Annotated[str, Meta(pattern=r"^[^\s/]{1,15}$", extra={"kind": "label"})]
 Status = Annotated[int, Meta(ge=100, le=599)]
@@ -189,10 +190,21 @@ class CheckTable(PaceTable, frozen=True):
 
     port: Port | UnsetType = UNSET
     address: str | UnsetType = UNSET
-    source: Later = None
-    interface: Later = None
+    source: str | UnsetType = UNSET
+    interface: str | UnsetType = UNSET
     fwmark: Later = None
     via: Later = None
+
+
+class TlsTable(Table, frozen=True):
+    """How a check's connection is encrypted."""
+
+    verify: bool = True
+    sni: HostHeader | UnsetType = UNSET
+    ca: Path | UnsetType = UNSET
+    certificate: Path | UnsetType = UNSET
+    key: Path | UnsetType = UNSET
+    min_days_left: Annotated[int, Meta(ge=0, le=3650)] = 0
 
 
 class TcpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="tcp"):
@@ -205,13 +217,13 @@ class HttpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="http"):
     path: Path = "/"
     host: HostHeader | UnsetType = UNSET
     status: Status | str | list[Status | str] | UnsetType = UNSET
-    method: Later = None
-    headers: Later = None
-    body: Later = None
-    body_regex: Later = None
+    method: Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    headers: dict[str, HeaderValue] = {}
+    body: str = ""
+    body_regex: str | UnsetType = UNSET
     http2: Later = None
-    keep_alive: Later = None
-    tls: Later = None
+    keep_alive: bool = False
+    tls: TlsTable | UnsetType = UNSET
 
 
 LATER_KINDS = ("agent", "dns", "exec")

@@ -20,28 +20,54 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     fall: int = 3
 
 
-class TcpCheck(msgspec.Struct, frozen=True, tag="tcp", kw_only=True):
-    """Up when a connection opens within the timeout."""
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection is encrypted. Paths are of files that the worker can read.
 
-    pace: Pace = Pace()
-    port: int = 0
-    address: str = ""
+    Without `ca` the system's authorities count. `min_days_left` of the server's certificate: 0 asks
+    for none beyond its being valid. `key` empty: it is in the file of `certificate`.
+    """
+
+    verify: bool = True
+    sni: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    min_days_left: int = 0
 
 
-class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True):
-    """Up when a GET is answered with a status in one of the (low, high) ranges.
+class CheckBase(msgspec.Struct, frozen=True, kw_only=True):
+    """What every kind has. `port` 0 and `address` "" are those of the destination.
 
-    `keep_alive` keeps the connection for the next probe, which then does not prove that the server
-    accepts new ones.
+    The probe leaves from `source` and by the device `interface` where they are given.
     """
 
     pace: Pace = Pace()
     port: int = 0
     address: str = ""
+    source: str = ""
+    interface: str = ""
+
+
+class TcpCheck(CheckBase, frozen=True, tag="tcp", kw_only=True):
+    """Up when a connection opens within the timeout."""
+
+
+class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True):
+    """Up when a request is answered with a status in one of the (low, high) ranges.
+
+    `keep_alive` keeps the connection for the next probe, which then does not prove that the server
+    accepts new ones. `body_regex` must be found in the first bytes of the body.
+    """
+
+    method: str = "GET"
     path: str = "/"
     host: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
     status: tuple[tuple[int, int], ...] = ((200, 299),)
+    body_regex: str = ""
     keep_alive: bool = False
+    tls: Tls | None = None
 
 
 Check = TcpCheck | HttpCheck

@@ -39,17 +39,9 @@ NOT_BUILT = [
     "services.*.allow",
 ]
 OF_CHECKS = [
-    "source",
-    "interface",
     "fwmark",
     "via",
-    "method",
-    "headers",
-    "body",
-    "body_regex",
     "http2",
-    "keep_alive",
-    "tls",
     'kind="agent"',
     'kind="dns"',
     'kind="exec"',
