@@ -36,7 +36,10 @@ def open_socket(transport: Transport, target: Target) -> _socket.socket:
     elif transport == "udp":
         sock = _socket.socket(family, DATAGRAM)
     else:
-        sock = _socket.socket(family, DATAGRAM, IPPROTO_ICMPV6 if six else IPPROTO_ICMP)
+        try:
+            sock = _socket.socket(family, DATAGRAM, IPPROTO_ICMPV6 if six else IPPROTO_ICMP)
+        except PermissionError as error:
+            raise NoRoute("net.ipv4.ping_group_range leaves this group out") from error
     check = target.check
     if check.source or check.interface:
         try:

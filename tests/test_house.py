@@ -43,6 +43,7 @@ FLOORS = {
     "checks.kept": 3,
     "checks.talk": 2,
     "checks.http1": 2,
+    "checks.dns_wire": 2,
     "checks.deadlines": 2,
     "checks.roster": 2,
     "checks.probes": 4,

@@ -22,7 +22,7 @@ from yarl import URL
 
 from checks.outcome import Outcome
 from checks.probes.faults import fault, overdue
-from checks.probes.tls import NoCredentials, certificate_words, context_of, days_left
+from checks.probes.tls import NoCredentials, context_of, days_left, refusal
 from checks.route import NoRoute, route
 from checks.talk import Verdict
 from director.model.check import HttpCheck, Target, Tls
@@ -212,7 +212,7 @@ async def _judge(check: HttpCheck, response: aiohttp.ClientResponse) -> Verdict:
 def _failure(error: Exception, layer: str, seconds: float) -> Outcome:
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            return Outcome(ok=False, text=certificate_words(error), seconds=seconds)
+            return Outcome(ok=False, text=refusal(error.certificate_error), seconds=seconds)
         case aiohttp.ClientSSLError():
             return Outcome(ok=False, text="layer6 TLS handshake failed", seconds=seconds)
         case aiohttp.ClientConnectorError():

@@ -4,8 +4,6 @@ import ssl
 import time
 from functools import lru_cache
 
-import aiohttp
-
 from director.model.check import Tls
 
 DAY = 86400.0
@@ -44,12 +42,11 @@ def days_left(connection: ssl.SSLObject | None) -> int:
     return int((ssl.cert_time_to_seconds(ends) - time.time()) // DAY)
 
 
-def certificate_words(error: aiohttp.ClientConnectorCertificateError) -> str:
-    """Why a certificate was refused."""
-    cause = error.certificate_error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"certificate refused: {cause.verify_message.rstrip('.')}"
-    return "certificate refused"
+def refusal(error: Exception) -> str:
+    """Why there is no TLS with this server."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate refused: {error.verify_message.rstrip('.')}"
+    return "layer6 TLS handshake failed"
 
 
 def _why(error: OSError) -> str:

@@ -1,13 +1,24 @@
 """Checks: `[defaults.check]`, then `[checks.NAME]`, and tables inside a service."""
 
 import re
-from typing import TypedDict
 
 from msgspec import UnsetType
 
+from director.config.check_tables import (
+    AgentCheckTable,
+    AnyCheck,
+    DnsCheckTable,
+    FileCheckTable,
+    HttpCheckTable,
+    NoneCheckTable,
+    PaceTable,
+    PingCheckTable,
+    TcpCheckTable,
+    UdpCheckTable,
+)
 from director.config.faults import Findings, Key
+from director.config.kinds import Base, read_dns, read_http, read_tcp, read_udp
 from director.config.nodes import NodeView
-from director.config.patterns import complain
 from director.config.readers import (
     check_names,
     element,
@@ -17,39 +28,20 @@ from director.config.readers import (
     read_duration,
     read_role,
 )
-from director.config.schema import (
-    AnyCheck,
-    FileTable,
-    HttpCheckTable,
-    PaceTable,
-    RealServerTable,
-    ServiceTable,
-    TlsTable,
+from director.config.schema import FileTable, RealServerTable, ServiceTable
+from director.model.check import (
+    AgentCheck,
+    Check,
+    FileCheck,
+    NoneCheck,
+    Pace,
+    PingCheck,
 )
-from director.model.check import Check, HttpCheck, Pace, TcpCheck, Tls
 from director.units import is_name
 
-STATUS = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 ADDRESS_LIKE = re.compile(r"[:.]")
-OURS = {
-    "host": "write host",
-    "content-length": "it is that of body",
-    "connection": "keep_alive decides it",
-    "transfer-encoding": "the body is sent as it is",
-}
 NONE = "none"
 SHORTEST = 0.01
-
-
-class Base(TypedDict):
-    """The keys that every kind has."""
-
-    pace: Pace
-    port: int
-    address: str
-    source: str
-    interface: str
 
 
 class Checks:
@@ -111,20 +103,23 @@ class Checks:
     def read(self, table: AnyCheck, key: Key) -> Check:
         """A check with its pace; what is wrong with it is replaced by the default."""
         base = self._base(table, key)
-        if not isinstance(table, HttpCheckTable):
-            return TcpCheck(**base)
-        return HttpCheck(
-            **base,
-            method=table.method,
-            path=table.path,
-            host=pick("", table.host),
-            headers=self._headers(table, (*key, "headers")),
-            body=table.body,
-            status=self._statuses(table, (*key, "status")) or HttpCheck().status,
-            body_regex=self._pattern(table.body_regex, (*key, "body_regex")),
-            keep_alive=self._keep_alive(table, key),
-            tls=self._tls(table.tls, (*key, "tls")),
-        )
+        match table:
+            case TcpCheckTable():
+                return read_tcp(table, key, base, self.found)
+            case HttpCheckTable():
+                return read_http(table, key, base, self.found)
+            case DnsCheckTable():
+                return read_dns(table, key, base, self.found)
+            case UdpCheckTable():
+                return read_udp(table, key, base, self.found)
+            case PingCheckTable():
+                return PingCheck(**base)
+            case AgentCheckTable():
+                return AgentCheck(**base, send=table.send)
+            case FileCheckTable():
+                return FileCheck(**base, path=table.path)
+            case NoneCheckTable():
+                return NoneCheck(**base)
 
     def _base(self, table: AnyCheck, key: Key) -> Base:
         """What every kind has."""
@@ -160,66 +155,6 @@ class Checks:
         if isinstance(role, UnsetType) or not read_role(role, self.roles, key, self.found):
             return ""
         return "" if self.ours is None else self.ours.devices.get(role, "")
-
-    def _headers(self, table: HttpCheckTable, key: Key) -> tuple[tuple[str, str], ...]:
-        for name in table.headers:
-            if not TOKEN.fullmatch(name):
-                mend = 'write it as in "X-Check"'
-                self.found.add((*key, name), f'"{name}" is not the name of a header', mend)
-            elif name.lower() in OURS:
-                mend = f"leave it out; {OURS[name.lower()]}"
-                self.found.add((*key, name), f"the check writes {name} itself", mend)
-        return tuple(table.headers.items())
-
-    def _pattern(self, written: str | UnsetType, key: Key) -> str:
-        if isinstance(written, UnsetType):
-            return ""
-        wrong = complain(written)
-        if wrong is not None:
-            self.found.add(key, *wrong)
-            return ""
-        return written
-
-    def _keep_alive(self, table: HttpCheckTable, key: Key) -> bool:
-        if table.keep_alive and not (
-            isinstance(table.tls, UnsetType) and isinstance(table.body_regex, UnsetType)
-        ):
-            fault = "keep_alive is for plain checks: without tls and body_regex"
-            self.found.add((*key, "keep_alive"), fault, "leave it out")
-        return table.keep_alive
-
-    def _tls(self, table: TlsTable | UnsetType, key: Key) -> Tls | None:
-        if isinstance(table, UnsetType):
-            return None
-        if not table.verify and not isinstance(table.ca, UnsetType):
-            mend = "leave ca out, or write verify = true"
-            self.found.add((*key, "ca"), "ca does nothing where verify = false", mend)
-        if not table.verify and table.min_days_left:
-            fault = "min_days_left is not known where verify = false"
-            self.found.add((*key, "min_days_left"), fault, "leave it out, or write verify = true")
-        if not isinstance(table.key, UnsetType) and isinstance(table.certificate, UnsetType):
-            self.found.add((*key, "key"), "key has no certificate", "add certificate")
-        return Tls(
-            verify=table.verify,
-            sni=pick("", table.sni),
-            ca=pick("", table.ca),
-            certificate=pick("", table.certificate),
-            key=pick("", table.key),
-            min_days_left=table.min_days_left,
-        )
-
-    def _statuses(self, table: HttpCheckTable, key: Key) -> tuple[tuple[int, int], ...]:
-        ranges: list[tuple[int, int]] = []
-        for index, item in enumerate(listed(table.status)):
-            match = STATUS.fullmatch(str(item))
-            low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-            if low > high:
-                mend = 'write one status or a range, as in 200 or "200-299"'
-                where = element(key, table.status, index)
-                self.found.add(where, f'"{item}" is not an HTTP status', mend)
-            else:
-                ranges.append((low, high))
-        return tuple(ranges)
 
     def _pace(self, table: PaceTable, key: Key) -> Pace:
         plain = Pace()

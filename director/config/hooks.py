@@ -4,7 +4,8 @@ from msgspec import UnsetType
 
 from director.config.faults import Findings, Key
 from director.config.readers import element, read_duration
-from director.config.schema import Duration, FileTable
+from director.config.schema import FileTable
+from director.config.spellings import Duration
 from director.model.event import Hook
 
 LONGEST_RUN = 600.0  # seconds: what hangs keeps the next run about its object waiting

@@ -18,13 +18,13 @@ from director.config.readers import (
 from director.config.schema import (
     DefaultsTable,
     FileTable,
-    Flag,
     PersistenceTable,
     RealServerTable,
     ServiceTable,
     SorryTable,
 )
 from director.config.servers import Servers
+from director.config.spellings import Flag
 from director.config.virtuals import Virtuals
 from director.model.check import Check, TcpCheck
 from director.model.pool import Member, Service

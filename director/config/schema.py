@@ -12,44 +12,36 @@
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
-Later = Annotated[None, Meta(extra={"later": True})]
-
-Duration = Annotated[
-    str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", extra={"kind": "duration"})
-]
-DurationOr = Annotated[str, Meta(extra={"kind": "duration"})]
-Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"kind": "path"})]
-HostHeader = Annotated[str, Meta(pattern=r"^[!-~]+$", extra={"kind": "host"})]
-HeaderValue = Annotated[str, Meta(pattern=r"^[ -~\t]*$", extra={"kind": "header"})]
-Device = Annotated[str, Meta(pattern=r"^[^\s/:]{1,15}$", extra={"kind": "device"})]
-Label = Annotated[str, Meta(pattern=r"^[^\s/]{1,15}$", extra={"kind": "label"})]
-Status = Annotated[int, Meta(ge=100, le=599)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Weight = Annotated[int, Meta(ge=0, le=65535)]
-Priority = Annotated[int, Meta(ge=1, le=255)]  # 255: the address owner (RFC 9568 section 5.2.4)
-Count = Annotated[int, Meta(ge=1, le=1000)]
-Threshold = Annotated[int, Meta(ge=0, le=4294967295)]
-Mark = Annotated[int, Meta(ge=1, le=4294967295)]
-MarkBase = Annotated[int, Meta(ge=2, le=0xFF00_0000)]  # 2**24 are ours from there on
-RoutingTable = Annotated[int, Meta(ge=1, le=4294967295)]
-Share = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?%$", extra={"kind": "share"})]
-Unsigned = Annotated[int, Meta(ge=0, le=65535)]
-
-Scheduler = Literal[
-    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
-    "none",
-]  # fmt: skip
-Flag = Literal["sh-port", "sh-fallback", "mh-port", "mh-fallback"]
-ForwardingWord = Literal["dr", "tun", "nat"]
-OnFail = Literal["auto", "quiesce", "remove"]
-EventWord = Literal["role", "service", "destination", "config", "kernel", "sync"]
-ProtocolWord = Literal["tcp", "udp", "sctp"]
-
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A TOML table with a fixed set of keys."""
+from director.config.check_tables import (
+    AnyCheck,
+    PaceTable,
+)
+from director.config.spellings import (
+    Device,
+    Duration,
+    DurationOr,
+    EventWord,
+    Flag,
+    ForwardingWord,
+    Label,
+    Later,
+    Mark,
+    MarkBase,
+    OnFail,
+    Path,
+    Port,
+    Priority,
+    ProtocolWord,
+    RoutingTable,
+    Scheduler,
+    Share,
+    Table,
+    Threshold,
+    Unsigned,
+    Weight,
+)
 
 
 class RouterOverlay(Table, frozen=True):
@@ -172,62 +164,6 @@ class KernelTable(Table, frozen=True):
     timeouts: TimeoutsTable = TimeoutsTable()
     sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
     mark_base: MarkBase | UnsetType = UNSET
-
-
-class PaceTable(Table, frozen=True):
-    """`[defaults.check]`: when to probe, and how many outcomes decide."""
-
-    interval: Duration | UnsetType = UNSET
-    timeout: Duration | UnsetType = UNSET
-    rise: Count | UnsetType = UNSET
-    fall: Count | UnsetType = UNSET
-    fast_interval: Duration | UnsetType = UNSET
-    down_interval: Duration | UnsetType = UNSET
-
-
-class CheckTable(PaceTable, frozen=True):
-    """What checks of every kind have."""
-
-    port: Port | UnsetType = UNSET
-    address: str | UnsetType = UNSET
-    source: str | UnsetType = UNSET
-    interface: str | UnsetType = UNSET
-    fwmark: Later = None
-    via: Later = None
-
-
-class TlsTable(Table, frozen=True):
-    """How a check's connection is encrypted."""
-
-    verify: bool = True
-    sni: HostHeader | UnsetType = UNSET
-    ca: Path | UnsetType = UNSET
-    certificate: Path | UnsetType = UNSET
-    key: Path | UnsetType = UNSET
-    min_days_left: Annotated[int, Meta(ge=0, le=3650)] = 0
-
-
-class TcpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="tcp"):
-    """`kind = "tcp"`: a connection opens."""
-
-
-class HttpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="http"):
-    """`kind = "http"`: a GET is answered with one of the statuses."""
-
-    path: Path = "/"
-    host: HostHeader | UnsetType = UNSET
-    status: Status | str | list[Status | str] | UnsetType = UNSET
-    method: Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    headers: dict[str, HeaderValue] = {}
-    body: str = ""
-    body_regex: str | UnsetType = UNSET
-    http2: Later = None
-    keep_alive: bool = False
-    tls: TlsTable | UnsetType = UNSET
-
-
-LATER_KINDS = ("agent", "dns", "exec")
-AnyCheck = TcpCheckTable | HttpCheckTable
 
 
 class DefaultsTable(Table, frozen=True):

@@ -13,8 +13,9 @@ from typing import TypeVar, cast
 import msgspec
 import msgspec.inspect as mi
 
+from director.config.check_tables import LATER_KINDS
 from director.config.faults import Findings, Key
-from director.config.schema import LATER_KINDS, Table
+from director.config.spellings import Table
 
 NOT_BUILT = "is not built yet"
 LEAVE_OUT = "leave it out; this version does not have it"

@@ -49,7 +49,14 @@ class CheckBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TcpCheck(CheckBase, frozen=True, tag="tcp", kw_only=True):
-    """Up when a connection opens within the timeout."""
+    """Up when a connection opens within the timeout, with TLS where it is asked for.
+
+    With `expect`: when the server says it, after `send` or by itself.
+    """
+
+    send: str = ""
+    expect: str = ""
+    tls: Tls | None = None
 
 
 class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True):
@@ -70,7 +77,45 @@ class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True):
     tls: Tls | None = None
 
 
-Check = TcpCheck | HttpCheck
+class DnsCheck(CheckBase, frozen=True, tag="dns", kw_only=True):
+    """Up when a question gets an answer with this rcode, and one of these addresses."""
+
+    query: str
+    record: str = "A"
+    rcode: str = "NOERROR"
+    answer: tuple[str, ...] = ()
+    tcp: bool = False
+
+
+class UdpCheck(CheckBase, frozen=True, tag="udp", kw_only=True):
+    """Down when the payload is answered by an ICMP error; with `must_answer` also by nothing."""
+
+    payload: bytes = b""
+    expect: bytes = b""
+    must_answer: bool = False
+
+
+class PingCheck(CheckBase, frozen=True, tag="ping", kw_only=True):
+    """Up when an ICMP echo comes back."""
+
+
+class AgentCheck(CheckBase, frozen=True, tag="agent", kw_only=True):
+    """Up when a program on the real server says so (HAProxy's agent-check)."""
+
+    send: str = ""
+
+
+class FileCheck(CheckBase, frozen=True, tag="file", kw_only=True):
+    """Up while the number in a file of the director's is not 0."""
+
+    path: str
+
+
+class NoneCheck(CheckBase, frozen=True, tag="none", kw_only=True):
+    """Always up."""
+
+
+Check = TcpCheck | HttpCheck | DnsCheck | UdpCheck | PingCheck | AgentCheck | FileCheck | NoneCheck
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from checks.outcome import Outcome
-from checks.probes.http import open_prober
+from checks.probes import open_prober
 from checks.probes.tls import context_of
 from director.model.address import Endpoint
-from director.model.check import HttpCheck, Pace, Target, Tls
+from director.model.check import HttpCheck, Pace, Target, TcpCheck, Tls
 
 FOLDER = Path(__file__).parents[1] / "data" / "tls"
 CA = str(FOLDER / "ca.pem")
@@ -22,15 +22,10 @@ GOOD = "HTTP 200"
 HUNDRED_YEARS = 36500
 
 
-def _probe(
-    tls: Tls, *, shown: str = "server", host: str = "", wants_client: bool = False
-) -> Outcome:
-    """One probe of a server that shows one of the certificates of tests/data/tls."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(FOLDER / f"{shown}.pem")
-    if wants_client:
-        context.load_verify_locations(CA)
-        context.verify_mode = ssl.CERT_REQUIRED
+def _probe_with(check: TcpCheck | HttpCheck, context: ssl.SSLContext | None = None) -> Outcome:
+    if context is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(FOLDER / "server.pem")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -44,13 +39,25 @@ def _probe(
     async def go() -> Outcome:
         async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
             port = server.sockets[0].getsockname()[1]
-            prober = open_prober()
-            check = HttpCheck(host=host, tls=tls, pace=PACE)
+            prober = open_prober(type(check))
             outcome = await prober.probe(Target("t", Endpoint("127.0.0.1", port), check))
             await prober.close()
         return outcome
 
     return asyncio.run(go())
+
+
+def _probe(
+    tls: Tls, *, shown: str = "server", host: str = "", wants_client: bool = False
+) -> Outcome:
+    """One probe of a server that shows one of the certificates of tests/data/tls."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(FOLDER / f"{shown}.pem")
+    if wants_client:
+        context.load_verify_locations(CA)
+        context.verify_mode = ssl.CERT_REQUIRED
+
+    return _probe_with(HttpCheck(host=host, tls=tls, pace=PACE), context)
 
 
 REFUSED = "certificate refused: "
@@ -111,13 +118,49 @@ def test_a_server_without_tls_is_told_as_such() -> None:
     async def go() -> Outcome:
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            prober = open_prober()
+            prober = open_prober(HttpCheck)
             check = HttpCheck(tls=Tls(), pace=PACE)
             outcome = await prober.probe(Target("t", Endpoint("127.0.0.1", port), check))
             await prober.close()
         return outcome
 
     assert asyncio.run(go()).text == "layer6 TLS handshake failed"
+
+
+TCP = {
+    "a handshake": (TcpCheck(tls=Tls(ca=CA), pace=PACE), "layer6 ok"),
+    "a talk": (
+        TcpCheck(tls=Tls(ca=CA), send="PING\r\n\r\n", expect=" 200 ", pace=PACE),
+        "layer7 ok",
+    ),
+    "another talk": (
+        TcpCheck(tls=Tls(ca=CA), send="PING\r\n\r\n", expect="PONG", pace=PACE),
+        "another answer than expected",
+    ),
+    "of nobody": (
+        TcpCheck(tls=Tls(), pace=PACE),
+        "certificate refused: unable to get local issuer certificate",
+    ),
+    "too few days": (
+        TcpCheck(tls=Tls(ca=CA, min_days_left=2 * HUNDRED_YEARS), pace=PACE),
+        "certificate expires in ",
+    ),
+    "no file": (
+        TcpCheck(tls=Tls(certificate="/nowhere.pem"), pace=PACE),
+        "cannot use /nowhere.pem: no such file or directory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "text"), TCP.values(), ids=TCP)
+def test_tcp_with_tls(check: TcpCheck, text: str) -> None:
+    """
+    The same talks as without, behind a certificate that is judged alike.
+    """
+    outcome = _probe_with(check)
+
+    assert outcome.text.startswith(text)
+    assert outcome.ok == text.endswith(" ok")
 
 
 def test_a_context_verifies_unless_it_is_told_not_to() -> None:

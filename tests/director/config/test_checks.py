@@ -6,7 +6,19 @@ import pytest
 
 from director.config.load import check_text
 from director.errors import ConfigError
-from director.model.check import Check, HttpCheck, Pace, Tls
+from director.model.check import (
+    AgentCheck,
+    Check,
+    DnsCheck,
+    FileCheck,
+    HttpCheck,
+    NoneCheck,
+    Pace,
+    PingCheck,
+    TcpCheck,
+    Tls,
+    UdpCheck,
+)
 
 PAIR = (Path(__file__).parent / "pair.toml").read_text()
 PACE = Pace(interval=2.0, timeout=1.0, fast_interval=1.0, down_interval=2.0)
@@ -64,6 +76,30 @@ min_days_left = 7
         'kind = "http"\ntls = { verify = false }',
         HttpCheck(pace=PACE, tls=Tls(verify=False)),
     ),
+    "tcp that talks": (
+        'kind = "tcp"\nsend = "PING\\r\\n"\nexpect = "+PONG"\ntls = {}',
+        TcpCheck(pace=PACE, send="PING\r\n", expect="+PONG", tls=Tls()),
+    ),
+    "dns": (
+        'kind = "dns"\nquery = "example.com"\ntype = "AAAA"\nanswer = "2001:DB8::1"\ntcp = true',
+        DnsCheck(pace=PACE, query="example.com", record="AAAA", answer=("2001:db8::1",), tcp=True),
+    ),
+    "dns of the root": (
+        'kind = "dns"\nquery = "."\ntype = "NS"\nrcode = "REFUSED"',
+        DnsCheck(pace=PACE, query=".", record="NS", rcode="REFUSED"),
+    ),
+    "udp": ('kind = "udp"', UdpCheck(pace=PACE)),
+    "udp that is answered": (
+        'kind = "udp"\npayload_hex = "00 FF"\nexpect = "x"',
+        UdpCheck(pace=PACE, payload=b"\0\xff", expect=b"x", must_answer=True),
+    ),
+    "ping": ('kind = "ping"\naddress = "10.0.8.99"', PingCheck(pace=PACE, address="10.0.8.99")),
+    "an agent": (
+        'kind = "agent"\nport = 9090\nsend = "web\\n"',
+        AgentCheck(pace=PACE, port=9090, send="web\n"),
+    ),
+    "a file": ('kind = "file"\npath = "/run/web1"', FileCheck(pace=PACE, path="/run/web1")),
+    "none": ('kind = "none"', NoneCheck(pace=PACE)),
     "a source and a device": (
         'kind = "http"\nsource = "192.0.2.2"\ninterface = "servers"',
         HttpCheck(pace=PACE, source="192.0.2.2", interface="eth1"),
@@ -96,6 +132,15 @@ REFUSED = {
     'kind = "http"\ntls = { verify = false, ca = "/x" }':           ("tls.ca", "does nothing"),
     'kind = "http"\ntls = { verify = false, min_days_left = 3 }':   ("tls.min_days_left", "is not known"),
     'kind = "http"\ntls = { key = "/x" }':                          ("tls.key", "no certificate"),
+    'kind = "tcp"\nsend = "PING"':                                  ("send", "no expect"),
+    'kind = "dns"':                                                ("query", "is missing"),
+    'kind = "dns"\nquery = "a..b"':                                ("query", "not a name of DNS"),
+    'kind = "dns"\nquery = "a"\ntype = "ANY"':                     ("type", "is none of"),
+    'kind = "dns"\nquery = "a"\nanswer = "2001:db8::1"':           ("answer", "cannot answer a question for A"),
+    'kind = "udp"\npayload_hex = "0"':                             ("payload_hex", "is not hexadecimal"),
+    'kind = "udp"\npayload = "a"\npayload_hex = "00"':             ("payload_hex", "both given"),
+    'kind = "file"':                                               ("path", "is missing"),
+    'kind = "agent"\nthen = { kind = "tcp" }':                      ("then", "is not built yet"),
     'kind = "http"\ntls = { min_days_left = 9999 }':                ("tls.min_days_left", "outside 0..3650"),
 }  # fmt: skip
 

@@ -11,8 +11,9 @@ import msgspec.inspect as mi
 import pytest
 import tomli
 
+from director.config.check_tables import LATER_KINDS
 from director.config.load import check_text
-from director.config.schema import LATER_KINDS, FileTable
+from director.config.schema import FileTable
 from director.config.shape import is_later
 from director.errors import ConfigError, Fault
 
@@ -42,9 +43,8 @@ OF_CHECKS = [
     "fwmark",
     "via",
     "http2",
-    'kind="agent"',
-    'kind="dns"',
     'kind="exec"',
+    "then",
 ]
 CHECKS = [
     "checks.*",
@@ -255,6 +255,9 @@ def put(table: dict[str, object], path: list[str], value: object) -> None:
     }
     name, *rest = path
     if not rest:
+        if name == "then":  # a key of one kind
+            table.clear()
+            table["kind"] = "agent"
         table[name] = value
         return
     inner = table.get(name)
