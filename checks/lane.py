@@ -29,8 +29,6 @@ from checks.talk import Talk, Verdict
 from director.model.check import Target
 
 EVENTS_MAX = 64
-PAUSE_MIN = 0.001
-PAUSE_MAX = 0.005
 READ_SIZE = 4096  # a large buffer is mapped and unmapped by every recv
 WATCHED = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
@@ -53,8 +51,7 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
         self._kept = Kept()
         self.failed: asyncio.Future[None] = self._loop.create_future()
-        self._look: asyncio.TimerHandle | None = None
-        self._pause = PAUSE_MIN
+        self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     async def run(self) -> None:
         """Never ends by itself; raises what a bug of ours raised in a turn."""
@@ -62,8 +59,7 @@ class Lane:
 
     async def close(self) -> None:
         """Let go of every socket; attempts under way are given up."""
-        if self._look is not None:
-            self._look.cancel()
+        self._loop.remove_reader(self._epoll.fileno())
         if self._timer is not None:
             self._timer.cancel()
         for attempt in list(self._by_descriptor.values()):
@@ -84,9 +80,6 @@ class Lane:
         self._wake_by(self._deadlines.add(attempt, target.check.pace.timeout, attempt.started))
         if not (talk.keeps and self._resume(attempt)):
             self._open(attempt)
-        if self._look is None:
-            self._pause = PAUSE_MIN
-            self._look = self._loop.call_later(PAUSE_MIN, self._turn)
         return attempt
 
     def drop(self, attempt: Attempt) -> None:
@@ -153,26 +146,16 @@ class Lane:
                 self.failed.set_exception(error)
 
     def _turn(self) -> None:
-        self._look = None
         self._guarded(self._poll)
 
     def _poll(self) -> None:
-        found = self._epoll.poll(0, EVENTS_MAX)
-        if len(found) == EVENTS_MAX:
-            self._pause = 0.0
-        elif found:
-            self._pause = PAUSE_MIN
-        else:
-            self._pause = min(max(2 * self._pause, PAUSE_MIN), PAUSE_MAX)
-        for number, events in found:
+        for number, events in self._epoll.poll(0, EVENTS_MAX):
             attempt = self._by_descriptor.get(number)
             if attempt is not None:
                 self._ready(attempt, events)
             elif (key := self._kept.key_of(number)) is not None and events & ~select.EPOLLOUT:
                 # A server may end a kept connection at any time, and may not speak unasked.
                 self.forget(key)
-        if self._by_descriptor and self._look is None:
-            self._look = self._loop.call_later(self._pause, self._turn)
 
     def _ready(self, attempt: Attempt, events: int) -> None:
         sock = attempt.sock

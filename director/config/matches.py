@@ -8,7 +8,8 @@ from msgspec import UnsetType
 from director.config.faults import Findings, Key
 from director.config.ranges import parse_addresses, parse_ports
 from director.config.readers import element, listed
-from director.config.schema import MatchTable, Port
+from director.config.schema import MatchTable
+from director.config.spellings import Port
 from director.model.address import Family, family_of
 from director.model.match import PORT_MAX, Match
 from director.model.service import Protocol, ServiceKey
