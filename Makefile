@@ -26,7 +26,7 @@ SERVICES ?= 20000,5000
 SEEDS ?= 1000000
 FROM ?= 0
 
-.PHONY: demo test lint test-all soak bench bench-failover bench-table bench-ready clean
+.PHONY: demo test lint test-all soak bench bench-failover bench-table bench-checks bench-ready clean
 
 demo: $(VENV)/ready
 	$(RUN) -m director drill run
@@ -42,7 +42,7 @@ soak: $(VENV)/ready
 	$(RUN) -m tests.sim.soak --from $(FROM) --seeds $(SEEDS)
 
 # Everything that is measured; the status says whether a *must* was missed.
-bench: bench-failover bench-table
+bench: bench-failover bench-table bench-checks
 
 # Two hours. Quick (6 minutes): make bench-failover REPEATS=2 INTERVALS=0.1
 # Ours alone, adverts every 10 ms: make bench-failover INTERVALS=0.01 PEERS=director
@@ -53,6 +53,10 @@ bench-failover: bench-ready
 # Six minutes. Quick: make bench-table SERVICES=1000
 bench-table: bench-ready
 	$(RUN) -m bench.table --services $(SERVICES)
+
+# Five minutes. What a check costs beside a loop in C; whether thousands of them are on time.
+bench-checks: bench-ready
+	$(RUN) -m bench.checks
 
 bench-ready: $(VENV)/ready
 	@SETUP=$(SETUP) PYTHON=$(PYTHON) VENV=$(VENV) sh tests/set-up $(DEBIAN_PACKAGES) $(BENCH_PACKAGES)

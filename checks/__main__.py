@@ -2,20 +2,24 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import resource
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from checks.worker import IN_FLIGHT_MAX, Worker
 from director.errors import DirectorError, Exit, SystemLacks
 from director.paths import RUNTIME, WORKERS_SOCKET
 
+# Probing makes no cycles; at the default of 700 every target is walked many times a second.
+GARBAGE_THRESHOLD = 50_000
 DESCRIPTORS_KEPT = 64  # for all that is no probe: the loop, the link, the standard streams
 ROOM_MIN = 16
+KEPT_MAX = 50_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,12 +45,19 @@ def parser() -> Parser:
     return made
 
 
-def probes_at_once(wanted: int = IN_FLIGHT_MAX) -> int:
-    """Raise the descriptor limit as far as allowed; the probes in flight it has room for."""
+class Room(NamedTuple):
+    """Sockets that there are descriptors for: probes in flight, and connections kept besides."""
+
+    in_flight: int
+    kept: int
+
+
+def find_room(wanted: int = IN_FLIGHT_MAX) -> Room:
+    """Raise the descriptor limit as far as allowed; what there is room for."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard == resource.RLIM_INFINITY:
-        return wanted
+        return Room(wanted, KEPT_MAX)
     room = hard - DESCRIPTORS_KEPT
     if room < ROOM_MIN:
         raise SystemLacks(
@@ -58,24 +69,26 @@ def probes_at_once(wanted: int = IN_FLIGHT_MAX) -> int:
         logging.getLogger("checks").warning(
             "%d file descriptors: %d probes at once instead of %d", hard, room, wanted
         )
-    return min(room, wanted)
+    in_flight = min(room, wanted)
+    return Room(in_flight, min(room - in_flight, KEPT_MAX))
 
 
-async def run(path: Path, name: str, room: int) -> None:
+async def run(path: Path, name: str, room: Room) -> None:
     """Work until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Worker(path, name, room=room).run(stop)
+    await Worker(path, name, room=room.in_flight, keep_max=room.kept).run(stop)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a worker; the exit status."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    gc.set_threshold(GARBAGE_THRESHOLD)
     try:
-        room = probes_at_once()
+        room = find_room()
         asyncio.run(run(args.runtime / WORKERS_SOCKET, args.name, room))
     except DirectorError as error:
         for fault in error.faults:

@@ -6,9 +6,10 @@
 # 2. The world's faults are outcomes. Anything that a probe raises is a bug of ours and ends the
 #    process through the task group: its supervisor starts a fresh one, which goes on from the
 #    standings that the engine hands it.
-# 3. One driver task sleeps until the timetable's next instant; each running probe is a task. The
-#    number of probes in flight is bounded, and the lateness that a full house causes is told in
-#    every beat.
+# 3. One driver task sleeps until the timetable's next instant. A running probe is an attempt on the
+#    lane, or a task where its kind needs one. The number of probes in flight is bounded, and the
+#    lateness that a full house causes is told in every beat.
+# 4. The driver wakes once every GRAIN at most: a turn of the loop costs more than a probe's start.
 """The worker: timetable, probes and the link to the engine in one asyncio loop."""
 
 import asyncio
@@ -20,9 +21,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from checks.attempt import Attempt
+from checks.lane import Lane
 from checks.link import Link, connect
 from checks.outcome import Outcome
 from checks.probes import Prober, open_prober
+from checks.probes.on_lane import LaneProber
 from checks.roster import Roster
 from checks.timetable import Timetable
 from director.model.check import Target
@@ -38,6 +42,7 @@ from director.wire.messages import (
 
 IN_FLIGHT_MAX = 4000
 BATCH = 64  # probes started in one turn of the loop; the rest wait for the next turn
+GRAIN = 0.01  # probes may start this much late, so that those of 10 ms start together
 RETRY_MIN = 0.1
 RETRY_MAX = 2.0
 
@@ -47,7 +52,7 @@ log = logging.getLogger("checks")
 class Worker:
     """Everything one worker process does.
 
-    `_open` makes the prober for a type of check; tests put their own there.
+    `_open` makes the prober for a type of check; tests put their own there, as into `_timetable`.
     """
 
     def __init__(
@@ -56,29 +61,36 @@ class Worker:
         name: str,
         *,
         room: int = IN_FLIGHT_MAX,
+        keep_max: int = IN_FLIGHT_MAX,
         _open: Callable[[type], Prober] = open_prober,
+        _timetable: Timetable | None = None,
     ) -> None:
         assert room > 0
         self._path = path
         self._name = name
         self._room = room
+        self._keep_max = keep_max
         self._open = _open
         self._roster = Roster()
-        self._timetable = Timetable()
+        self._timetable = Timetable() if _timetable is None else _timetable
         self._probers: dict[type, Prober] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, Attempt | asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
         self._wake = asyncio.Event()
         self._asleep_until: float | None = None
         self._lateness = 0.0
+        self._lane: Lane  # made by `run`, inside the loop
+        self._crowded = False
         self._uncounted: Counter[str] = Counter()
         self._link: Link | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Probe until `stop` is set. Raises (an exception group) only for bugs of ours."""
+        self._lane = Lane(self._keep_max)
         try:
             async with self._tasks:
                 forever = (
+                    self._tasks.create_task(self._lane.run()),
                     self._tasks.create_task(self._drive()),
                     self._tasks.create_task(self._keep_link()),
                 )
@@ -86,6 +98,7 @@ class Worker:
                 for task in (*forever, *self._running.values()):
                     task.cancel()
         finally:
+            await self._lane.close()
             for prober in self._probers.values():
                 await prober.close()
 
@@ -99,20 +112,32 @@ class Worker:
             free = self._room - len(self._running)
             for due in self._timetable.due(now, min(free, BATCH)):
                 self._lateness = max(self._lateness, due.lateness)
-                task = self._tasks.create_task(self._probe(self._roster.target(due.key)))
-                self._running[due.key] = task
+                self._running[due.key] = self._begin(self._roster.target(due.key))
             full = len(self._running) >= self._room
+            self._crowded |= full
             self._asleep_until = None if full else self._timetable.next_at()
+            if self._asleep_until is not None and self._asleep_until > now:
+                self._asleep_until = max(self._asleep_until, now + GRAIN)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._asleep_until):
                     await self._wake.wait()
 
-    async def _probe(self, target: Target) -> None:
-        outcome = await self._probers[type(target.check)].probe(target)
+    def _begin(self, target: Target) -> Attempt | asyncio.Task[None]:
+        prober = self._probers[type(target.check)]
+        if isinstance(prober, LaneProber) and (talk := prober.talk(target)) is not None:
+            return self._lane.start(target, talk, self._ended)
+        return self._tasks.create_task(self._probe(prober, target))
+
+    async def _probe(self, prober: Prober, target: Target) -> None:
+        outcome = await prober.probe(target)
         # A target that left the list while its probe ended is nobody's business any more.
         if self._running.get(target.key) is asyncio.current_task():
             del self._running[target.key]
             self._learn(target.key, outcome)
+
+    def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        del self._running[attempt.target.key]
+        self._learn(attempt.target.key, outcome)
 
     def _learn(self, key: str, outcome: Outcome) -> None:
         if outcome.ours:
@@ -130,7 +155,9 @@ class Worker:
     def _rouse(self) -> None:
         """Wake the driver if it sleeps past the next instant, or sleeps for want of room."""
         next_at = self._timetable.next_at()
-        if next_at is not None and (self._asleep_until is None or next_at < self._asleep_until):
+        if next_at is not None and (
+            self._asleep_until is None or next_at < self._asleep_until - GRAIN
+        ):
             self._wake.set()
 
     # The engine.
@@ -171,6 +198,7 @@ class Worker:
         change = self._roster.take(message)
         for key in change.gone:
             self._timetable.remove(key)
+            self._lane.forget(key)
             if key in self._running:
                 self._running.pop(key).cancel()
         now = asyncio.get_running_loop().time()
@@ -216,6 +244,13 @@ class Worker:
         for text, count in self._uncounted.items():
             log.warning("%d probes came to nothing here and were not counted: %s", count, text)
         self._uncounted.clear()
+        if self._crowded:
+            log.warning(
+                "%d probes were in flight, as many as there is room for, and others had to wait: "
+                "raise LimitNOFILE, shorten timeouts, or start one more worker",
+                self._room,
+            )
+            self._crowded = False
 
     def _say(self, message: Message) -> None:
         if self._link is not None:

@@ -1,19 +1,35 @@
 # One file a kind of check, loaded when the first target of that kind comes: aiohttp alone doubles
 # a worker's memory, and most directors need one kind.
 #
-# A faster engine for thousands of plain probes (one epoll set, request bytes built ahead) can take
-# the place of a kind here: whatever offers `probe` and `close` is a Prober.
+# Whatever offers `probe` and `close` is a Prober; a LaneProber (on_lane.py) also offers `talk`, and
+# then travels on the lane, thousands at once.
 """Probes: one attempt against one target, each kind in a file of its own."""
 
 from importlib import import_module
 from typing import Protocol
 
 from checks.outcome import Outcome
-from director.model.check import HttpCheck, Target, TcpCheck
+from director.model.check import (
+    AgentCheck,
+    DnsCheck,
+    FileCheck,
+    HttpCheck,
+    NoneCheck,
+    PingCheck,
+    Target,
+    TcpCheck,
+    UdpCheck,
+)
 
 MODULES: dict[type, str] = {
     TcpCheck: "checks.probes.tcp",
     HttpCheck: "checks.probes.http",
+    DnsCheck: "checks.probes.dns",
+    UdpCheck: "checks.probes.udp",
+    PingCheck: "checks.probes.ping",
+    AgentCheck: "checks.probes.agent",
+    FileCheck: "checks.probes.file",
+    NoneCheck: "checks.probes.none",
 }
 
 

@@ -1,46 +1,69 @@
-# sock_connect and not create_connection: no transport, no protocol, half the processor time.
 # Closing is a plain FIN: a reset would show as an error in the logs of many servers.
-"""TCP: up when a connection opens."""
-
-import asyncio
-import socket
+"""TCP: up when a connection opens, and says what it should where something is expected."""
 
 from checks.outcome import Outcome
-from checks.probes.faults import fault, overdue
-from director.model.address import Endpoint, family_of
-from director.model.check import Target
+from checks.probes.on_lane import LaneProber, alone
+from checks.talk import LISTEN, Step, Talk, Verdict
+from director.model.check import Target, TcpCheck
 
-CONNECTED = "layer4 ok"
+HEARD_MAX = 4096
+CONNECT = Talk()  # it has no state: one serves every attempt
+EXPECTED = Verdict(ok=True, text="layer7 ok")
+OTHER = Verdict(ok=False, text="another answer than expected")
+HANDSHAKE = Verdict(ok=True, text="layer6 ok")
 
 
-class TcpProber:
-    """Opens a connection and closes it again."""
+class ExpectTalk(Talk):
+    """Perhaps something to say, and something to hear within the first HEARD_MAX bytes."""
+
+    def __init__(self, check: TcpCheck) -> None:
+        self._say = check.send.encode()
+        self._expect = check.expect.encode()
+        self._heard = b""
+
+    def begin(self) -> Step:
+        return self._say
+
+    def hear(self, data: bytes) -> Step:
+        self._heard += data
+        if self._expect in self._heard[:HEARD_MAX]:
+            return EXPECTED
+        return LISTEN if len(self._heard) < HEARD_MAX else OTHER
+
+    def end(self) -> Verdict:
+        return OTHER if self._heard else super().end()
+
+
+class TlsTalk(Talk):
+    """A handshake and nothing more."""
+
+    def begin(self) -> Step:
+        return HANDSHAKE
+
+
+class TcpProber(LaneProber):
+    """Opens a connection, talks where the check has something to say, and closes."""
+
+    def talk(self, target: Target) -> Talk | None:
+        """A connect and nothing else, in most checks."""
+        check = target.check
+        assert isinstance(check, TcpCheck)
+        if check.tls is not None:
+            return None
+        return ExpectTalk(check) if check.expect else CONNECT
 
     async def probe(self, target: Target) -> Outcome:
-        """One connect within the timeout."""
-        timeout = target.check.pace.timeout
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        try:
-            async with asyncio.timeout_at(started + timeout) as deadline:
-                await _connect(target.endpoint)
-        except TimeoutError as error:
-            if not deadline.expired():
-                return fault(error, "layer4", clock() - started)
-            return overdue(timeout, "layer4", clock() - started)
-        except OSError as error:
-            return fault(error, "layer4", clock() - started)
-        return Outcome(ok=True, text=CONNECTED, seconds=clock() - started)
+        """One attempt, by itself."""
+        check = target.check
+        assert isinstance(check, TcpCheck)
+        talk = self.talk(target)
+        if talk is not None:
+            return await alone(target, talk)
+        from checks.probes.over_tls import over_tls
 
-    async def close(self) -> None:
-        """Nothing is shared."""
-
-
-async def _connect(endpoint: Endpoint) -> None:
-    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
-    with socket.socket(family_of(endpoint.address), kind) as sock:
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, (endpoint.address, endpoint.port))
+        assert check.tls is not None
+        wanted = ExpectTalk(check) if check.expect else TlsTalk()
+        return await over_tls(target, wanted, check.tls)
 
 
 def open_prober() -> TcpProber:

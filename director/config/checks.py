@@ -4,7 +4,21 @@ import re
 
 from msgspec import UnsetType
 
+from director.config.check_tables import (
+    AgentCheckTable,
+    AnyCheck,
+    DnsCheckTable,
+    FileCheckTable,
+    HttpCheckTable,
+    NoneCheckTable,
+    PaceTable,
+    PingCheckTable,
+    TcpCheckTable,
+    UdpCheckTable,
+)
 from director.config.faults import Findings, Key
+from director.config.kinds import Base, read_dns, read_http, read_tcp, read_udp
+from director.config.nodes import NodeView
 from director.config.readers import (
     check_names,
     element,
@@ -12,18 +26,20 @@ from director.config.readers import (
     pick,
     read_address,
     read_duration,
+    read_role,
 )
-from director.config.schema import (
-    AnyCheck,
-    FileTable,
-    HttpCheckTable,
-    PaceTable,
-    RealServerTable,
-    ServiceTable,
+from director.config.schema import FileTable, RealServerTable, ServiceTable
+from director.model.check import (
+    AgentCheck,
+    Check,
+    FileCheck,
+    NoneCheck,
+    Pace,
+    PingCheck,
 )
-from director.model.check import Check, HttpCheck, Pace, TcpCheck
+from director.units import is_name
 
-STATUS = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+ADDRESS_LIKE = re.compile(r"[:.]")
 NONE = "none"
 SHORTEST = 0.01
 
@@ -31,8 +47,14 @@ SHORTEST = 0.01
 class Checks:
     """The named checks of a file, and how to read those that a service writes itself."""
 
-    def __init__(self, file: FileTable, found: Findings) -> None:
+    def __init__(
+        self, file: FileTable, views: list[NodeView], ours: NodeView | None, found: Findings
+    ) -> None:
+        """`ours` is the node that checks, one of `views`; None where none fits."""
         self.found = found
+        self.views = views
+        self.ours = ours
+        self.roles = file.interfaces
         self.defaults = file.defaults.check
         self.pace = self._pace(PaceTable(), ("defaults", "check"))
         check_names(file.checks, ("checks",), found)
@@ -80,34 +102,59 @@ class Checks:
 
     def read(self, table: AnyCheck, key: Key) -> Check:
         """A check with its pace; what is wrong with it is replaced by the default."""
-        pace = self._pace(table, key)
-        port = pick(0, table.port)
+        base = self._base(table, key)
+        match table:
+            case TcpCheckTable():
+                return read_tcp(table, key, base, self.found)
+            case HttpCheckTable():
+                return read_http(table, key, base, self.found)
+            case DnsCheckTable():
+                return read_dns(table, key, base, self.found)
+            case UdpCheckTable():
+                return read_udp(table, key, base, self.found)
+            case PingCheckTable():
+                return PingCheck(**base)
+            case AgentCheckTable():
+                return AgentCheck(**base, send=table.send)
+            case FileCheckTable():
+                return FileCheck(**base, path=table.path)
+            case NoneCheckTable():
+                return NoneCheck(**base)
+
+    def _base(self, table: AnyCheck, key: Key) -> Base:
+        """What every kind has."""
         address = ""
         if not isinstance(table.address, UnsetType):
             address = read_address(table.address, (*key, "address"), self.found) or ""
-        if not isinstance(table, HttpCheckTable):
-            return TcpCheck(pace=pace, port=port, address=address)
-        return HttpCheck(
-            pace=pace,
-            port=port,
+        return Base(
+            pace=self._pace(table, key),
+            port=pick(0, table.port),
             address=address,
-            path=table.path,
-            host=pick("", table.host),
-            status=self._statuses(table, (*key, "status")) or HttpCheck().status,
+            source=self._source(table, (*key, "source")),
+            interface=self._interface(table, (*key, "interface")),
         )
 
-    def _statuses(self, table: HttpCheckTable, key: Key) -> tuple[tuple[int, int], ...]:
-        ranges: list[tuple[int, int]] = []
-        for index, item in enumerate(listed(table.status)):
-            match = STATUS.fullmatch(str(item))
-            low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-            if low > high:
-                mend = 'write one status or a range, as in 200 or "200-299"'
-                where = element(key, table.status, index)
-                self.found.add(where, f'"{item}" is not an HTTP status', mend)
-            else:
-                ranges.append((low, high))
-        return tuple(ranges)
+    def _source(self, table: AnyCheck, key: Key) -> str:
+        """An address, or the node's own on the interface of that role."""
+        if isinstance(table.source, UnsetType):
+            return ""
+        if table.source not in self.roles:
+            if is_name(table.source) and not ADDRESS_LIKE.search(table.source):
+                read_role(table.source, self.roles, key, self.found)
+                return ""
+            return read_address(table.source, key, self.found) or ""
+        for view in self.views:
+            if table.source not in view.addresses:
+                fault = f"node {view.name} has no address on {table.source}"
+                mend = f"add it to [nodes.{view.name}] addresses, or write another role"
+                self.found.add(key, fault, mend)
+        return "" if self.ours is None else self.ours.addresses.get(table.source, "")
+
+    def _interface(self, table: AnyCheck, key: Key) -> str:
+        role = table.interface
+        if isinstance(role, UnsetType) or not read_role(role, self.roles, key, self.found):
+            return ""
+        return "" if self.ours is None else self.ours.devices.get(role, "")
 
     def _pace(self, table: PaceTable, key: Key) -> Pace:
         plain = Pace()

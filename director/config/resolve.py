@@ -65,13 +65,15 @@ def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings
     kernel = read_kernel(file, found)
     hooks = read_hooks(file, found)
     daemons = [sync for sync in syncs.values() if sync is not None]
-    virtuals = Virtuals(file, _vips_by_role(views, plays), found)
-    services = _services(file, virtuals, all_routers, found, syncs=daemons, fixed=fixed)
-    check_kept(kernel, services, found)
     name = _this_node(file, node, host, found)
-    if name is None:
+    ours = next((view for view in views if view.name == name), None)
+    checks = Checks(file, views, ours, found)
+    virtuals = Virtuals(file, _vips_by_role(views, plays), found)
+    services = _services(file, virtuals, checks, all_routers, found, syncs=daemons, fixed=fixed)
+    check_kept(kernel, services, found)
+    if ours is None:
         return Resolved(None, ())
-    ours = next(view for view in views if view.name == name)
+    name = ours.name
     play: Play = plays[name]
     config = Config(
         node=name,
@@ -227,6 +229,7 @@ def _group(table: SyncTable, key: Key, found: Findings) -> str:
 def _services(
     file: FileTable,
     virtuals: Virtuals,
+    checks: Checks,
     routers: list[Router],
     found: Findings,
     *,
@@ -234,7 +237,6 @@ def _services(
     fixed: dict[str, str],
 ) -> list[Service]:
     crossing = Crossing(file, virtuals, routers, fixed, found)
-    checks = Checks(file, found)
     servers = Servers(file, Taken(file, fixed, virtuals), found)
     pools = Pools(file, virtuals, checks, servers, found)
     read = [pools.read(name, table) for name, table in file.services.items()]

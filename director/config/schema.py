@@ -14,15 +14,17 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from director.config.check_tables import (
+    AnyCheck,
+    PaceTable,
+)
 from director.config.spellings import (
-    Count,
     Device,
     Duration,
     DurationOr,
     EventWord,
     Flag,
     ForwardingWord,
-    HostHeader,
     Label,
     Later,
     Mark,
@@ -35,7 +37,6 @@ from director.config.spellings import (
     RoutingTable,
     Scheduler,
     Share,
-    Status,
     Table,
     Threshold,
     Unsigned,
@@ -169,51 +170,6 @@ class KernelTable(Table, frozen=True):
     timeouts: TimeoutsTable = TimeoutsTable()
     sysctl: dict[str, Annotated[int, Meta(ge=-(2**31), le=2**32)] | str] = {}
     mark_base: MarkBase | UnsetType = UNSET
-
-
-class PaceTable(Table, frozen=True):
-    """`[defaults.check]`: when to probe, and how many outcomes decide."""
-
-    interval: Duration | UnsetType = UNSET
-    timeout: Duration | UnsetType = UNSET
-    rise: Count | UnsetType = UNSET
-    fall: Count | UnsetType = UNSET
-    fast_interval: Duration | UnsetType = UNSET
-    down_interval: Duration | UnsetType = UNSET
-
-
-class CheckTable(PaceTable, frozen=True):
-    """What checks of every kind have."""
-
-    port: Port | UnsetType = UNSET
-    address: str | UnsetType = UNSET
-    source: Later = None
-    interface: Later = None
-    fwmark: Later = None
-    via: Later = None
-
-
-class TcpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="tcp"):
-    """`kind = "tcp"`: a connection opens."""
-
-
-class HttpCheckTable(CheckTable, frozen=True, tag_field="kind", tag="http"):
-    """`kind = "http"`: a GET is answered with one of the statuses."""
-
-    path: Path = "/"
-    host: HostHeader | UnsetType = UNSET
-    status: Status | str | list[Status | str] | UnsetType = UNSET
-    method: Later = None
-    headers: Later = None
-    body: Later = None
-    body_regex: Later = None
-    http2: Later = None
-    keep_alive: Later = None
-    tls: Later = None
-
-
-LATER_KINDS = ("agent", "dns", "exec")
-AnyCheck = TcpCheckTable | HttpCheckTable
 
 
 class DefaultsTable(Table, frozen=True):

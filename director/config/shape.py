@@ -13,8 +13,8 @@ from typing import TypeVar, cast
 import msgspec
 import msgspec.inspect as mi
 
+from director.config.check_tables import LATER_KINDS
 from director.config.faults import Findings, Key
-from director.config.schema import LATER_KINDS
 from director.config.spellings import Table
 
 NOT_BUILT = "is not built yet"
@@ -34,6 +34,7 @@ SPELLINGS = {
     "duration": ("a duration", 'write one number and one unit of ms, s, m, h, d, as in "2s"'),
     "path": ("a path", 'write it from the root, without spaces, as in "/healthz"'),
     "host": ("a value for the Host header", "write a host name or an address, without spaces"),
+    "header": ("a value for a header", "write printable ASCII on one line"),
     "label": ("a label", 'write at most 15 characters, as in ":web"'),
     "share": ("a share", 'write a number of percent, as in "30%"'),
     "device": ("the name of a network device", 'write it as "ip link" shows it, as in "eth0"'),

@@ -20,26 +20,102 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     fall: int = 3
 
 
-class TcpCheck(msgspec.Struct, frozen=True, tag="tcp", kw_only=True):
-    """Up when a connection opens within the timeout."""
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection is encrypted. Paths are of files that the worker can read.
+
+    Without `ca` the system's authorities count. `min_days_left` of the server's certificate: 0 asks
+    for none beyond its being valid. `key` empty: it is in the file of `certificate`.
+    """
+
+    verify: bool = True
+    sni: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    min_days_left: int = 0
+
+
+class CheckBase(msgspec.Struct, frozen=True, kw_only=True):
+    """What every kind has. `port` 0 and `address` "" are those of the destination.
+
+    The probe leaves from `source` and by the device `interface` where they are given.
+    """
 
     pace: Pace = Pace()
     port: int = 0
     address: str = ""
+    source: str = ""
+    interface: str = ""
 
 
-class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True):
-    """Up when a GET is answered with a status in one of the (low, high) ranges."""
+class TcpCheck(CheckBase, frozen=True, tag="tcp", kw_only=True):
+    """Up when a connection opens within the timeout, with TLS where it is asked for.
 
-    pace: Pace = Pace()
-    port: int = 0
-    address: str = ""
+    With `expect`: when the server says it, after `send` or by itself.
+    """
+
+    send: str = ""
+    expect: str = ""
+    tls: Tls | None = None
+
+
+class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True):
+    """Up when a request is answered with a status in one of the (low, high) ranges.
+
+    `keep_alive` keeps the connection for the next probe, which then does not prove that the server
+    accepts new ones. `body_regex` must be found in the first bytes of the body.
+    """
+
+    method: str = "GET"
     path: str = "/"
     host: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
     status: tuple[tuple[int, int], ...] = ((200, 299),)
+    body_regex: str = ""
+    keep_alive: bool = False
+    tls: Tls | None = None
 
 
-Check = TcpCheck | HttpCheck
+class DnsCheck(CheckBase, frozen=True, tag="dns", kw_only=True):
+    """Up when a question gets an answer with this rcode, and one of these addresses."""
+
+    query: str
+    record: str = "A"
+    rcode: str = "NOERROR"
+    answer: tuple[str, ...] = ()
+    tcp: bool = False
+
+
+class UdpCheck(CheckBase, frozen=True, tag="udp", kw_only=True):
+    """Down when the payload is answered by an ICMP error; with `must_answer` also by nothing."""
+
+    payload: bytes = b""
+    expect: bytes = b""
+    must_answer: bool = False
+
+
+class PingCheck(CheckBase, frozen=True, tag="ping", kw_only=True):
+    """Up when an ICMP echo comes back."""
+
+
+class AgentCheck(CheckBase, frozen=True, tag="agent", kw_only=True):
+    """Up when a program on the real server says so (HAProxy's agent-check)."""
+
+    send: str = ""
+
+
+class FileCheck(CheckBase, frozen=True, tag="file", kw_only=True):
+    """Up while the number in a file of the director's is not 0."""
+
+    path: str
+
+
+class NoneCheck(CheckBase, frozen=True, tag="none", kw_only=True):
+    """Always up."""
+
+
+Check = TcpCheck | HttpCheck | DnsCheck | UdpCheck | PingCheck | AgentCheck | FileCheck | NoneCheck
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checks.outcome import Outcome
+from checks.probes import Prober
 from checks.probes.http import open_prober
+from checks.probes.http_rich import RichProber
 from director.model.address import Endpoint
 from director.model.check import HttpCheck, Pace, Target
 
@@ -56,12 +58,14 @@ class Server:
             await server.wait_closed()
 
 
-def _probe(answer: Answer, check: HttpCheck | None = None) -> tuple[Outcome, Server]:
+def _probe(
+    answer: Answer, check: HttpCheck | None = None, by: Callable[[], Prober] = open_prober
+) -> tuple[Outcome, Server]:
     check = check or HttpCheck(pace=Pace(timeout=TIMEOUT))
     server = Server(answer)
 
     async def go() -> Outcome:
-        prober = open_prober()
+        prober = by()
         async with server.running():
             target = Target("t", Endpoint("127.0.0.1", server.port), check)
             outcome = await prober.probe(target)
@@ -142,12 +146,17 @@ PROMPT = {
 }  # fmt: skip
 
 
+BOTH_WAYS = pytest.mark.parametrize("by", [open_prober, RichProber], ids=["lane", "aiohttp"])
+
+
+@BOTH_WAYS
 @pytest.mark.parametrize(("answer", "text"), PROMPT.values(), ids=PROMPT)
-def test_the_verdict_comes_at_once(answer: Answer, text: str) -> None:
+def test_the_verdict_comes_at_once(answer: Answer, text: str, by: Callable[[], Prober]) -> None:
     """
-    One probe is one connection and one request, whatever the server does with it.
+    One probe is one connection and one request, whatever the server does with it, and the same
+    verdict whichever way it goes.
     """
-    outcome, server = _probe(answer)
+    outcome, server = _probe(answer, by=by)
 
     assert (outcome.text, outcome.ours) == (text, False)
     assert outcome.ok == text.startswith("HTTP 20")
@@ -164,21 +173,23 @@ SLOW = {
 }
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
-def test_the_deadline_is_total(answer: Answer) -> None:
+def test_the_deadline_is_total(answer: Answer, by: Callable[[], Prober]) -> None:
     """
     Bytes that trickle in buy no time: the verdict comes a timeout after the connect.
     """
-    outcome, _ = _probe(answer)
+    outcome, _ = _probe(answer, by=by)
 
     assert outcome == Outcome(ok=False, text="layer7 timeout", seconds=outcome.seconds)
     assert TIMEOUT <= outcome.seconds < 1.5 * TIMEOUT
 
 
-def test_the_request_is_what_the_file_says() -> None:
+@BOTH_WAYS
+def test_the_request_is_what_the_file_says(by: Callable[[], Prober]) -> None:
     check = HttpCheck(path="/a/../%7Eb?c=d%20e", host="www.example.com", pace=Pace(timeout=TIMEOUT))
 
-    _, server = _probe(_says(OK), check)
+    _, server = _probe(_says(OK), check, by)
 
     line, *fields = server.requests[0].decode().removesuffix("\r\n\r\n").split("\r\n")
     assert line == "GET /a/../%7Eb?c=d%20e HTTP/1.1"
@@ -188,6 +199,50 @@ def test_the_request_is_what_the_file_says() -> None:
         "Host: www.example.com",
         "User-Agent: director-check",
     ]
+
+
+@BOTH_WAYS
+def test_every_part_of_a_request(by: Callable[[], Prober]) -> None:
+    """
+    Method, headers (also in place of our own) and a body with its length.
+    """
+    check = HttpCheck(
+        method="POST",
+        headers=(("X-Check", "yes"), ("user-agent", "me")),
+        body="{}",
+        pace=Pace(timeout=TIMEOUT),
+    )
+
+    outcome, server = _probe(_says(OK), check, by)
+
+    line, *fields = server.requests[0].decode().removesuffix("\r\n\r\n").split("\r\n")
+    assert outcome.text == "HTTP 200"
+    assert line == "POST / HTTP/1.1"
+    assert {"X-Check: yes", "user-agent: me", "Content-Length: 2"} < set(fields)
+    assert "user-agent: director-check" not in {field.lower() for field in fields}
+
+
+BODIES = {
+    b"status: ok\n": "HTTP 200",
+    b"x" * 8000 + b" ok": "HTTP 200",
+    b"x" * 8192 + b" ok": "HTTP 200, body does not match",
+    b"status: failing": "HTTP 200, body does not match",
+}
+
+
+@pytest.mark.parametrize(("body", "text"), BODIES.items(), ids=range(len(BODIES)))
+def test_a_pattern_in_the_body(body: bytes, text: str) -> None:
+    """
+    It is looked for in the first 8 KiB, with the body's chunks joined.
+    """
+    half = len(body) // 2
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in (body[:half], body[half:]))
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    check = HttpCheck(body_regex=r"\bok\b", pace=Pace(timeout=TIMEOUT))
+
+    outcome, _ = _probe(_says(head + chunks + b"0\r\n\r\n"), check)
+
+    assert (outcome.ok, outcome.text) == (text == "HTTP 200", text)
 
 
 def test_the_host_is_the_address_when_the_file_names_none() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.__main__ import main, parser, probes_at_once
+from checks.__main__ import KEPT_MAX, Room, find_room, main, parser
 from director.errors import Exit
 from director.model.address import Endpoint
 from director.model.check import Target, TcpCheck
@@ -89,15 +89,24 @@ def test_the_command_line() -> None:
     assert (args.runtime, args.name) == (Path("/run/x"), "3")
 
 
-@pytest.mark.parametrize(("hard", "room"), [(-1, 4000), (1 << 20, 4000), (1064, 1000), (80, 16)])
+ROOMS = {
+    -1: Room(4000, KEPT_MAX),
+    1 << 20: Room(4000, KEPT_MAX),
+    5064: Room(4000, 1000),
+    1064: Room(1000, 0),
+    80: Room(16, 0),
+}
+
+
+@pytest.mark.parametrize(("hard", "room"), ROOMS.items())
 def test_room_is_what_the_descriptors_allow(
-    hard: int, room: int, monkeypatch: pytest.MonkeyPatch
+    hard: int, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = []
     monkeypatch.setattr("resource.getrlimit", lambda _which: (20, hard))
     monkeypatch.setattr("resource.setrlimit", lambda _which, limits: raised.append(limits))
 
-    assert probes_at_once(4000) == room
+    assert find_room(4000) == room
     assert raised == [(hard, hard)]
 
 
@@ -116,11 +125,11 @@ def test_a_bug_is_70(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     It ends with a status of its own and its traceback, so that the supervisor starts anew.
     """
 
-    async def broken(_path: Path, _name: str, _room: int) -> None:
+    async def broken(_path: Path, _name: str, _room: Room) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr("checks.__main__.run", broken)
-    monkeypatch.setattr("checks.__main__.probes_at_once", lambda: 100)
+    monkeypatch.setattr("checks.__main__.find_room", lambda: Room(100, 0))
 
     assert main([]) == Exit.BUG
     assert "ZeroDivisionError: a bug" in capsys.readouterr().err

@@ -3,12 +3,15 @@
 import errno
 import typing
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+import checks.probes
 from checks.outcome import Outcome
 from checks.probes import MODULES
 from checks.probes.faults import fault, overdue
+from director.config.check_tables import AnyCheck
 from director.model.check import Check
 
 
@@ -20,6 +23,21 @@ def test_every_kind_of_check_has_a_probe() -> None:
         assert MODULES[kind] == f"checks.probes.{kind.__struct_config__.tag}"
         assert find_spec(MODULES[kind]) is not None
 
+
+def test_every_kind_of_check_can_be_written_and_the_other_way_round() -> None:
+    """
+    A table of the file, a class of settings and a probe: the one that lacks the others is named.
+    """
+    tables = {str(one.__struct_config__.tag) for one in typing.get_args(AnyCheck)}
+    settings = {str(one.__struct_config__.tag) for one in typing.get_args(Check)}
+    folder = Path(checks.probes.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - NO_KINDS
+
+    assert tables ^ settings == set()
+    assert files ^ settings == set()
+
+
+NO_KINDS = {"__init__", "faults", "http_rich", "on_lane", "over_tls", "tls"}
 
 FAULTS = {
     # the kernel says     we say                    is it ours

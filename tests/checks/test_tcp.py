@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from checks.lane import Lane
 from checks.outcome import Outcome
 from checks.probes.tcp import open_prober
+from checks.talk import Talk
 from director.model.address import Endpoint
 from director.model.check import Pace, Target, TcpCheck
 
@@ -77,14 +79,17 @@ def test_no_descriptor_left_is_ours() -> None:
     Our own shortage is an outcome that nobody counts against the server.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    prober = open_prober()
 
     async def go(port: int) -> Outcome:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-        try:
-            return await prober.probe(Target("t", Endpoint("127.0.0.1", port), TcpCheck()))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        target = Target("t", Endpoint("127.0.0.1", port), TcpCheck())
+        async with Lane() as lane:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            try:
+                lane.start(target, Talk(), lambda _attempt, outcome: heard.set_result(outcome))
+                return await heard
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     with _listener("127.0.0.1") as port:
         outcome = asyncio.run(go(port))

@@ -11,8 +11,9 @@ import msgspec.inspect as mi
 import pytest
 import tomli
 
+from director.config.check_tables import LATER_KINDS
 from director.config.load import check_text
-from director.config.schema import LATER_KINDS, FileTable
+from director.config.schema import FileTable
 from director.config.shape import is_later
 from director.errors import ConfigError, Fault
 
@@ -35,20 +36,11 @@ NOT_BUILT = [
     "nodes.*.vrrp.*.failback.deadline",
 ]
 OF_CHECKS = [
-    "source",
-    "interface",
     "fwmark",
     "via",
-    "method",
-    "headers",
-    "body",
-    "body_regex",
     "http2",
-    "keep_alive",
-    "tls",
-    'kind="agent"',
-    'kind="dns"',
     'kind="exec"',
+    "then",
 ]
 CHECKS = [
     "checks.*",
@@ -260,6 +252,9 @@ def put(table: dict[str, object], path: list[str], value: object) -> None:
     }
     name, *rest = path
     if not rest:
+        if name == "then":  # a key of one kind
+            table.clear()
+            table["kind"] = "agent"
         table[name] = value
         return
     inner = table.get(name)

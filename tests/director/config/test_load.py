@@ -97,7 +97,7 @@ WRONG = {
     "later key": ("vrid = 51\n", "vrid = 51\ntrack = [] #<\n", "vrrp.web.track", "track is not built yet", "leave it out; this version does not have it"),
     "later table": ("[sync]\n", '[link] #<\ninterface = "ha"\n[sync]\n', "link", "link is not built yet", "leave it out"),
     "later value": ("vrid = 51\n", 'vrid = 51\nfailback = { when = "synced" } #<\n', "vrrp.web.failback.when", 'when = "synced" is not built yet', "leave it out"),
-    "later kind": (HEALTH, 'kind = "dns" #<\n', "checks.health.kind", 'kind = "dns" is not built yet', "it has tcp, http"),
+    "later kind": (HEALTH, 'kind = "exec" #<\n', "checks.health.kind", 'kind = "exec" is not built yet', "it has tcp, http"),
     # -- the file itself
     "format unknown": ("format = 1", "format = 2 #<", "format", "format 2 is not one", "write format = 1"),
     "format missing": ("format = 1", "#<", "format", "format is missing", "begin the file with format = 1"),
