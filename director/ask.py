@@ -1,6 +1,7 @@
 """Ask the engine one thing over its socket; plain blocking I/O, quick to start."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from director import paths
@@ -18,9 +19,27 @@ def ask_engine(
 
     Raises Unreachable, NoRight, or what the engine itself found wrong.
     """
+    *_, last = ask_for_pieces(runtime, timeout, verb, change=change, **args)
+    return last
+
+
+def ask_for_pieces(
+    runtime: Path, timeout: float, verb: str, *, change: bool = False, **args: str
+) -> Iterator[Answer]:
+    """The answers one by one, of a verb that is told in pieces; `timeout` is for each.
+
+    Raises as `ask_engine` does, also between two pieces.
+    """
     path = runtime / (paths.CONTROL_SOCKET if change else paths.VIEW_SOCKET)
     try:
-        answer = _converse(path, timeout, Ask(verb, args))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect(str(path))
+            sock.sendall(encode(Ask(verb, args)))
+            for answer in _answers(sock):
+                if answer.faults:
+                    raise DirectorError(Exit(answer.status), *answer.faults)
+                yield answer
     except PermissionError as error:
         group = "director-admin" if change else "director-view"
         raise NoRight(
@@ -31,20 +50,15 @@ def ask_engine(
             f"no engine answers at {path} ({error})",
             mend="systemctl status director-engine; the table in the kernel stands without it",
         ) from error
-    if answer.faults:
-        raise DirectorError(Exit(answer.status), *answer.faults)
-    return answer
 
 
-def _converse(path: Path, timeout: float, ask: Ask) -> Answer:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout)
-        sock.connect(str(path))
-        sock.sendall(encode(ask))
-        unframer = Unframer()
-        while data := sock.recv(READ_SIZE):
-            for payload in unframer.feed(data):
-                message = decode(payload)
-                if isinstance(message, Answer):
-                    return message
+def _answers(sock: socket.socket) -> Iterator[Answer]:
+    unframer = Unframer()
+    while data := sock.recv(READ_SIZE):
+        for payload in unframer.feed(data):
+            message = decode(payload)
+            if isinstance(message, Answer):
+                yield message
+                if not message.more:
+                    return
     raise BrokenFrame("the engine closed the connection")

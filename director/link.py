@@ -10,6 +10,7 @@ from director.wire.messages import Message, decode, encode
 
 READ_SIZE = 65536
 QUEUE_MAX = 1024
+SEND_WITHIN = 30.0
 
 
 class Link:
@@ -34,6 +35,18 @@ class Link:
             self._stream.socket.close()
         except trio.ClosedResourceError:
             return
+
+    async def send(self, message: Message) -> None:
+        """Write a message and wait until it is with the kernel. Not beside `say` and `pump`.
+
+        For conversations in which nothing is to be gathered for a slow reader: he waits for us and
+        we for him. Raises trio.BrokenResourceError, also when he takes nothing for SEND_WITHIN.
+        """
+        with trio.move_on_after(SEND_WITHIN) as waiting:
+            await self._stream.send_all(encode(message))
+        if waiting.cancelled_caught:
+            self._stream.socket.close()
+            raise trio.BrokenResourceError(f"nothing was read for {SEND_WITHIN:g} s")
 
     async def pump(self) -> None:
         """Write what was said, until the link closes."""

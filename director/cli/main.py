@@ -117,6 +117,7 @@ def _add_operating(verb: Verb) -> None:
     verb("status", "cli.status:status", "is it well, and if not what to do")
     events = verb("events", "cli.events:events", "what happened, and why")
     events.add_argument("--follow", action="store_true", help="and go on telling")
+    _add_table(verb)
     maintenance = verb(
         "maintenance", "cli.operate:maintenance", "stop new connections to a real server, or undo"
     )
@@ -146,6 +147,29 @@ def _add_operating(verb: Verb) -> None:
     real.add_argument("--name", metavar="NAME", help="which real server of the file this is")
     real.add_argument("--kept", action="store_true", help="take the input kept under /etc")
     real.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="whose etc (/)")
+
+
+def _add_table(verb: Verb) -> None:
+    for name, text in (
+        ("plan", "what the file would change in the kernel"),
+        ("apply", "program what the file says once and leave; no engine may run"),
+    ):
+        command = verb(name, f"cli.table:{name}", text)
+        command.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    show = verb("show", "cli.show:show", "the table in the kernel, with names and health")
+    show.add_argument("service", nargs="?", metavar="SERVICE", help="by name, or IP:PORT")
+    views = show.add_mutually_exclusive_group()
+    for view, text in (
+        ("stats", "totals"),
+        ("rate", "per second"),
+        ("connections", "each connection"),
+        ("persistent", "how many clients are bound to each real server"),
+    ):
+        views.add_argument(f"--{view}", dest="view", action="store_const", const=view, help=text)
+    verb("export", "cli.table:export", "the table as `ipvsadm --restore` reads it")
+    zero = verb("zero", "cli.show:zero", "counters to 0")
+    zero.add_argument("service", nargs="?", metavar="SERVICE", help="without one: all of the file")
+    verb("schema", "cli.schema:print_schema", "JSON Schema of the file, for editors")
 
 
 def _add_drills(verb: Verb) -> None:

@@ -20,8 +20,9 @@ from director.engine.reader import read_file
 from director.engine.reconcile import News, Reconciler
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
-from director.errors import NoRight
+from director.errors import DirectorError, Exit, NoRight
 from director.kernel.hands import Hands, KernelHands
+from director.kernel.seat import Taken, take_seat
 from director.model.config import Config
 from director.policy.events import config_changes
 from director.policy.facts import Facts
@@ -45,7 +46,14 @@ def run(file: Path, node: str | None, runtime: Path, state: Path) -> None:
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
         except PermissionError as error:
             raise NoRight(f"{folder} cannot be made", mend="run it as root") from error
-    trio.run(_main, config, runtime, state / paths.STATE_FILE)
+    try:
+        seat = take_seat()  # a second writer must fail before it has touched anything
+    except Taken as error:
+        raise DirectorError(Exit.SYSTEM, *error.faults) from error
+    try:
+        trio.run(_main, config, runtime, state / paths.STATE_FILE)
+    finally:
+        seat.close()
 
 
 async def _main(

@@ -1,7 +1,7 @@
 """What a command may ask of the engine, and the answers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -12,17 +12,24 @@ from director.engine import memory
 from director.engine.firewall import Firewall
 from director.engine.journal import Journal
 from director.engine.operator import Operator, refusal
+from director.engine.reading import Reading
 from director.engine.reconcile import News, Reconciler
 from director.engine.workers import Workers
-from director.errors import DirectorError, Exit, Fault
+from director.errors import DirectorError, Exit
+from director.kernel.look import KernelLook, Look
 from director.link import Link
 from director.model.state import Finding, State
 from director.policy.facts import Facts
 from director.policy.report import Surroundings, report
+from director.wire.framing import BrokenFrame
 from director.wire.messages import Answer, Ask
 
 REQUESTS_MAX = 64  # of one connection: a command asks once or twice, `--wait` polls
 ASK_MAX = 64 * 1024  # bytes
+
+Told = Callable[[Ask], Answer]
+ToldInPieces = Callable[[Ask], AsyncGenerator[Answer, None]]
+Known = Mapping[str, Told | ToldInPieces]
 
 
 class Verbs:
@@ -39,6 +46,7 @@ class Verbs:
         news: News,
         remembered: memory.Memory,
         state_file: Path,
+        open_look: Callable[[], Look] = KernelLook,
     ) -> None:
         self._facts = facts
         self._reconciler = reconciler
@@ -47,16 +55,19 @@ class Verbs:
         self._loaded_at = time.time()
         operator = Operator(facts, news, remembered, state_file)
         self._journal = journal
-        self._reading: dict[str, Callable[[Ask], Answer]] = {
+        reading = Reading(facts, reconciler, time.time, open_look)
+        self._reading: Known = {
             "status": self._status,
             "events": self._events,
+            "show": reading.show,
         }
-        self._changing: dict[str, Callable[[Ask], Answer]] = {
+        self._changing: Known = {
             "maintenance": operator.maintenance,
             "drain": operator.drain,
             "undrain": operator.undrain,
             "weight": operator.weight,
             "failover": self._failover,
+            "zero": reading.zero,
         }
 
     async def view(self, stream: trio.SocketStream) -> None:
@@ -65,7 +76,7 @@ class Verbs:
 
     async def control(self, stream: trio.SocketStream) -> None:
         """A conversation that may change things."""
-        await self._converse(stream, self._reading | self._changing)
+        await self._converse(stream, {**self._reading, **self._changing})
 
     def state(self) -> State:
         """Everything, now."""
@@ -85,35 +96,25 @@ class Verbs:
         )
         return report(self._facts, self._reconciler.desired, around)
 
-    async def _converse(
-        self, stream: trio.SocketStream, verbs: dict[str, Callable[[Ask], Answer]]
-    ) -> None:
+    async def _converse(self, stream: trio.SocketStream, verbs: Known) -> None:
         link = Link(stream)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(link.pump)
-            asked = 0
-            async with aclosing(link.messages(ASK_MAX)) as messages:
-                async for message in messages:
-                    asked += 1
-                    if not isinstance(message, Ask) or asked > REQUESTS_MAX:
-                        break
-                    if message.verb == "events":
-                        await self._journal.wait(message.args)
-                    link.say(self._answer(message, verbs))
-            nursery.cancel_scope.cancel()
-
-    def _answer(self, ask: Ask, verbs: dict[str, Callable[[Ask], Answer]]) -> Answer:
-        verb = verbs.get(ask.verb)
-        if verb is None:
-            fault = Fault(
-                fault=f"{ask.verb!r} is not to be asked here",
-                mend="the verbs that change something need the group director-admin",
-            )
-            return Answer(Exit.RIGHTS, faults=(fault,))
-        try:
-            return verb(ask)
-        except DirectorError as error:
-            return Answer(error.status, faults=error.faults)
+        asked = 0
+        async with stream, aclosing(link.messages(ASK_MAX)) as messages:
+            async for message in messages:
+                asked += 1
+                if not isinstance(message, Ask) or asked > REQUESTS_MAX:
+                    break
+                if message.verb == "events":
+                    await self._journal.wait(message.args)
+                try:
+                    async with aclosing(_answers(message, verbs)) as answers:
+                        async for answer in answers:
+                            await link.send(answer)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    break
+                except BrokenFrame as error:
+                    said = refusal(Exit.BUG, str(error), "director show SERVICE tells less")
+                    await link.send(Answer(Exit.BUG, faults=said.faults))
 
     def _status(self, _ask: Ask) -> Answer:
         state = self.state()
@@ -132,6 +133,23 @@ class Verbs:
             fault = "the vrrp process is not connected"
             raise refusal(Exit.UNREACHABLE, fault, "it restarts by itself; see `director status`")
         return Answer(Exit.DONE)
+
+
+async def _answers(ask: Ask, verbs: Known) -> AsyncGenerator[Answer, None]:
+    verb = verbs.get(ask.verb)
+    try:
+        if verb is None:
+            mend = "the verbs that change something need the group director-admin"
+            raise refusal(Exit.RIGHTS, f"{ask.verb!r} is not to be asked here", mend)
+        answer = verb(ask)
+        if isinstance(answer, Answer):
+            yield answer
+            return
+        async with aclosing(answer) as pieces:
+            async for piece in pieces:
+                yield piece
+    except DirectorError as error:
+        yield Answer(error.status, faults=error.faults)
 
 
 def _not_connected(role: str) -> Finding:

@@ -27,7 +27,9 @@ from director.kernel.netlink import (
     ATTRIBUTE_KIND,
     Garbled,
     attribute,
+    attributes,
     nest,
+    number,
     text,
     u16,
     u32,
@@ -54,6 +56,7 @@ from director.model.service import (
     ServiceSettings,
     Tunnel,
 )
+from director.model.shown import Stats
 
 NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE = 1, 2, 3, 4
 NEW_DEST, SET_DEST, DEL_DEST, GET_DEST = 5, 6, 7, 8
@@ -72,6 +75,8 @@ ENGINE = 11
 DEST_ADDRESS, DEST_PORT, DEST_METHOD, DEST_WEIGHT, DEST_UPPER, DEST_LOWER = range(1, 7)
 DEST_ACTIVE, DEST_INACTIVE, DEST_PERSISTENT = 7, 8, 9
 DEST_FAMILY, DEST_TUNNEL, DEST_TUNNEL_PORT, DEST_TUNNEL_FLAGS = 11, 13, 14, 15
+STATS64 = 12  # of either
+STATS_KINDS = range(1, 11)  # ip_vs.h, IPVS_STATS_ATTR_CONNS to OUTBPS: in the order of Stats
 
 PERSISTENT, ONE_PACKET = 0x1, 0x4
 FLAG_1, FLAG_2, FLAG_3 = 0x8, 0x10, 0x20
@@ -227,6 +232,12 @@ class Decoder:
         if settings is None:
             return None
         return endpoint, settings, Counters(*(value or 0 for value in values[-3:]))
+
+
+def stats_of(body: memoryview, kind: int) -> Stats:
+    """The counters in an answer about a SERVICE or a DEST. Raises Garbled."""
+    found = attributes(attributes(_within(body, kind)).get(STATS64, b""))
+    return Stats(*(number(found.get(one, b"")) for one in STATS_KINDS))
 
 
 FAMILIES = frozenset(int(family) for family in Family)

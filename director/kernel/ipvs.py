@@ -54,12 +54,12 @@ from director.kernel.netlink import (
 )
 from director.model.ops import Op, Refused, SetService, SetTimeouts, TableOp
 from director.model.pool import Place
-from director.model.service import Counters, Table, VirtualService
+from director.model.service import Counters, ServiceKey, Table, VirtualService
 
 T = TypeVar("T")
 
 CONTROL_FAMILY, GET_FAMILY, FAMILY_ID, FAMILY_NAME = 16, 3, 1, 2
-SET_CONFIG, GET_CONFIG, GET_INFO = 12, 13, 15
+SET_CONFIG, GET_CONFIG, GET_INFO, ZERO = 12, 13, 15, 16
 TIMEOUT_TCP, TIMEOUT_TCP_FIN, TIMEOUT_UDP = 4, 5, 6
 INFO_VERSION, INFO_TABLE_SIZE = 1, 2
 WEIGHT_OF_SET = 8
@@ -157,6 +157,11 @@ class Ipvs:
             + u32(TIMEOUT_UDP, math.ceil(op.udp))
         )
         return self.command(op, SET_CONFIG, body)
+
+    def zero(self, keys: Sequence[ServiceKey]) -> None:
+        """Counters of at most BATCH services, and of their destinations, to 0."""
+        requests = [self._request(ZERO, nest(SERVICE, encode_key(key))) for key in keys]
+        self._socket.transact(requests)
 
     def command(self, op: Op, command: int, body: bytes) -> list[Refused]:
         """One operation that is not about the table."""

@@ -141,15 +141,17 @@ class Observed(msgspec.Struct, kw_only=True):
     timeouts: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def show(op: Op, before: Destination | None = None) -> str:
+def show(op: Op, before: object = None) -> str:
     """One line for a human: `tcp/192.0.2.10:80 10.0.8.11:80 weight 100 -> 0`.
 
-    `before`, where it is known, is what a SetDestination finds.
+    `before`, where it is known, is what stands there (policy/book.look).
     """
     match op:
         case AddService(key, settings):
             return f"{key} add, {_service_words(settings)}"
         case SetService(key, settings):
+            if isinstance(before, ServiceSettings):
+                return f"{key} {_service_words(before)} -> {_service_words(settings)}"
             return f"{key} set, {_service_words(settings)}"
         case DeleteService(key):
             return f"{key} delete"
@@ -160,17 +162,17 @@ def show(op: Op, before: Destination | None = None) -> str:
         case DeleteDestination(key, endpoint):
             return f"{key} {endpoint} delete"
         case _:
-            return _show_upkeep(op)
+            return _show_upkeep(op, before)
 
 
-def _show_upkeep(op: StartSync | StopSync | SetSysctl | SetTimeouts) -> str:
+def _show_upkeep(op: StartSync | StopSync | SetSysctl | SetTimeouts, before: object) -> str:
     match op:
         case StartSync(role, settings):
             return f"sync {role} start on {settings.interface}, id {settings.id}"
         case StopSync(role):
             return f"sync {role} stop"
         case SetSysctl(name, value):
-            return f"sysctl {name} = {value}"
+            return f"sysctl {name} = {value}{f' (is {before})' if before is not None else ''}"
         case SetTimeouts(tcp, tcp_fin, udp):
             named = (("tcp", tcp), ("tcp_fin", tcp_fin), ("udp", udp))
             return "timeouts " + " ".join(f"{name} {value:g}s" for name, value in named if value)
@@ -194,8 +196,8 @@ def _destination_words(destination: Destination) -> str:
     return " ".join(words)
 
 
-def _change(before: Destination | None, after: Destination) -> str:
-    if before is None:
+def _change(before: object, after: Destination) -> str:
+    if not isinstance(before, Destination):
         return _destination_words(after)
     if msgspec.structs.replace(before, weight=after.weight) == after:
         return f"weight {before.weight} -> {after.weight}"

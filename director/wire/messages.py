@@ -166,11 +166,15 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
-    """The engine to a command. `body` is JSON; `status` an exit status (errors.Exit)."""
+    """The engine to a command. `body` is JSON; `status` an exit status (errors.Exit).
+
+    With `more` another Answer follows: a table is told in pieces.
+    """
 
     status: int
     body: str = "null"
     faults: tuple[Fault, ...] = ()
+    more: bool = False
 
 
 Message = (

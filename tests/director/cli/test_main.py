@@ -244,7 +244,7 @@ def test_a_reader_that_is_gone() -> None:
 HEAVY = ("trio", "aiohttp", "asyncio", "pyroute2", "tomli", "rich")
 
 
-@pytest.mark.parametrize("module", ["version", "status", "operate"])
+@pytest.mark.parametrize("module", ["version", "status", "operate", "show", "schema"])
 def test_a_quick_verb_imports_nothing_heavy(module: str) -> None:
     """Start-up is what an operator feels."""
     code = (
