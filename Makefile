@@ -19,13 +19,14 @@ REPEATS ?= 10
 INTERVALS ?= 1,0.1,0.02
 PEERS ?= director,keepalived
 EVENTS ?=
+SERVICES ?= 20000,5000
 
 # Simulated lives of directors: a million of them take about an hour and a half on two cores.
 # One again, line by line: .venv/bin/python -m tests.sim.soak --show SEED
 SEEDS ?= 1000000
 FROM ?= 0
 
-.PHONY: demo test lint test-all soak bench bench-failover bench-ready clean
+.PHONY: demo test lint test-all soak bench bench-failover bench-table bench-ready clean
 
 demo: $(VENV)/ready
 	$(RUN) -m director drill run
@@ -41,13 +42,17 @@ soak: $(VENV)/ready
 	$(RUN) -m tests.sim.soak --from $(FROM) --seeds $(SEEDS)
 
 # Everything that is measured; the status says whether a *must* was missed.
-bench: bench-failover
+bench: bench-failover bench-table
 
 # Two hours. Quick (6 minutes): make bench-failover REPEATS=2 INTERVALS=0.1
 # Ours alone, adverts every 10 ms: make bench-failover INTERVALS=0.01 PEERS=director
 bench-failover: bench-ready
 	$(RUN) -m bench.failover --repeats $(REPEATS) --intervals $(INTERVALS) --peers $(PEERS) \
 		$(if $(EVENTS),--events $(EVENTS))
+
+# Six minutes. Quick: make bench-table SERVICES=1000
+bench-table: bench-ready
+	$(RUN) -m bench.table --services $(SERVICES)
 
 bench-ready: $(VENV)/ready
 	@SETUP=$(SETUP) PYTHON=$(PYTHON) VENV=$(VENV) sh tests/set-up $(DEBIAN_PACKAGES) $(BENCH_PACKAGES)
