@@ -166,17 +166,17 @@ class Pools:
             mend = 'write forwarding = "tun", or leave tunnel out'
             self.found.add((*key, "tunnel"), fault, mend)
         tunnel = self._tunnel(table, key)
+        plain = Member(
+            name="",
+            addresses=(),
+            weight=weight,
+            forwarding=Forwarding(forwarding),
+            tunnel=tunnel,
+            checks=checks,
+        )
         members: list[Member] = []
         items: list[str | RealServerTable] = listed(written)
         for index, item in enumerate(items):
-            plain = Member(
-                name="",
-                addresses=(),
-                weight=weight,
-                forwarding=Forwarding(forwarding),
-                tunnel=tunnel,
-                checks=checks,
-            )
             member = self._member(item, plain, element(where, written, index))
             if member is not None:
                 members.append(member)
@@ -236,7 +236,7 @@ class Pools:
         server = self.servers.of(entry.server, named)
         if server is None or not server.addresses:
             return None
-        port = pick(server.port, entry.port)
+        port = server.port if isinstance(entry.port, UnsetType) else entry.port
         if server.port and port != server.port:
             fault = f'port {port} and "{entry.server}" name two ports'
             self.found.add((*key, "port"), fault, "write one of the two")
@@ -245,18 +245,22 @@ class Pools:
             fault = f"{entry.lower_threshold} is above upper_threshold {entry.upper_threshold}"
             mend = "write a lower_threshold that is not above upper_threshold"
             self.found.add((*key, "lower_threshold"), fault, mend)
-        forwarding = Forwarding(pick(plain.forwarding.value, entry.forwarding))
-        checks = self.checks.of(entry, key)
+        forwarding = plain.forwarding
+        if not isinstance(entry.forwarding, UnsetType):
+            forwarding = Forwarding(entry.forwarding)
+        checks = plain.checks
+        if not (isinstance(entry.check, UnsetType) and isinstance(entry.checks, UnsetType)):
+            checks = self.checks.of(entry, key) or ()
         return Member(
             name=server.name,
             addresses=server.addresses,
             port=port,
-            weight=pick(plain.weight, entry.weight),
+            weight=plain.weight if isinstance(entry.weight, UnsetType) else entry.weight,
             forwarding=forwarding,
             tunnel=plain.tunnel if forwarding is Forwarding.TUN else None,
             upper_threshold=entry.upper_threshold,
             lower_threshold=entry.lower_threshold,
-            checks=plain.checks if checks is None else checks,
+            checks=checks,
             role="backup" if entry.backup else plain.role,
         )
 
@@ -270,6 +274,8 @@ def _tunnels(table: ServiceTable) -> bool:
 
 def _told_apart(members: list[Member]) -> list[Member]:
     """Members with a name each: one machine at two ports is called `app1:8443` and `app1:8444`."""
+    if not any(member.port for member in members):
+        return members
     times = Counter(member.name for member in members)
     return [
         msgspec.structs.replace(member, name=f"{member.name}:{member.port}")

@@ -1,7 +1,6 @@
 """Real servers: `[real_servers]`, and how a service names one."""
 
 import re
-from ipaddress import ip_address
 
 import msgspec
 
@@ -39,7 +38,7 @@ class Servers:
         self, name: str, written: str | list[str], owners: dict[str, str]
     ) -> tuple[str, ...]:
         key: Key = ("real_servers", name)
-        if _is_address(name):
+        if _bare(name) is not None:
             mend = "name it in letters; an address needs no entry here"
             self.found.add(key, f'"{name}" is an address, not a name', mend)
         addresses: list[str] = []
@@ -64,13 +63,14 @@ class Servers:
             self.found.add(key, f"{name} has no address", "write its address")
         return tuple(addresses)
 
-    def refuse_taken(self, address: str, key: Key) -> None:
-        """A VIP or a node's own address cannot be a real server's."""
+    def refuse_taken(self, address: str, key: Key) -> bool:
+        """A VIP or a node's own address cannot be a real server's. Is it one?"""
         why = self.taken.why(address)
-        if ip_address(address).is_loopback:
+        if address.startswith("127.") or address == "::1":
             why = "is the director itself"
         if why is not None:
             self.found.add(key, f"{address} {why}", "write the real server's own address")
+        return why is not None
 
     def of(self, text: str, key: Key) -> Server | None:
         """The real server that a pool's entry names, or None and a fault."""
@@ -79,23 +79,20 @@ class Servers:
             server = self._parse(text, key)
             if server is None:
                 return None
-            if text not in self.named:
-                self.parsed[text] = server
-        if server.name not in self.named:
-            self.refuse_taken(server.addresses[0], key)
+            if server.name in self.named or not self.refuse_taken(server.addresses[0], key):
+                self.parsed[text] = server  # what is at fault is so at each of its keys
         return server
 
     def _parse(self, text: str, key: Key) -> Server | None:
         if text in self.named:
             return Server(text, self.named[text])
-        if _is_address(text):
-            address = canonical(text)
-            return Server(address, (address,))
-        try:
-            endpoint = parse_endpoint(text)
-        except ValueError:
-            return self._by_name(text, key)
-        return Server(endpoint.address, (endpoint.address,), endpoint.port)
+        address, port = _bare(text), 0
+        if address is None:
+            try:
+                address, port = msgspec.structs.astuple(parse_endpoint(text))
+            except ValueError:
+                return self._by_name(text, key)
+        return Server(address, (address,), port)
 
     def _by_name(self, text: str, key: Key) -> Server | None:
         match = NAMED.fullmatch(text)
@@ -115,9 +112,11 @@ class Servers:
         return None
 
 
-def _is_address(text: str) -> bool:
+def _bare(text: str) -> str | None:
+    """An address without a port, in its one spelling."""
+    if "]" in text or (text.count(":") == 1 and "." in text):
+        return None  # it would be IP:PORT: an exception for each costs more than reading it
     try:
-        canonical(text)
+        return canonical(text)
     except ValueError:
-        return False
-    return True
+        return None

@@ -25,6 +25,7 @@ from typing import Any
 from director.kernel.netlink import (
     ATTRIBUTE,
     ATTRIBUTE_KIND,
+    NESTED,
     Garbled,
     attribute,
     attributes,
@@ -98,26 +99,31 @@ GENERIC_HEADER = 4
 # One pack for a whole destination: encode is the hot path of a big table.
 _WHERE = struct.Struct("=HHH2x HH16s HH2s2x")
 _WHAT = struct.Struct("=HHI HHI HHI HHI HHB3x HH2s2x HHH2x")
+_WHOLE_DEST = ATTRIBUTE.pack(ATTRIBUTE.size + _WHERE.size + _WHAT.size, DEST | NESTED)
 
 
 def encode(op: TableOp) -> tuple[int, bytes]:
     """The command and the attributes of one operation."""
-    key = encode_key(op.key)
+    # Of 160,000 operations nearly all are this one.
+    if isinstance(op, AddDestination | SetDestination):
+        there = encode_endpoint(op.endpoint), encode_destination(op.destination)
+        return COMMANDS[type(op)], b"".join((_found(op.key), _WHOLE_DEST, *there))
     match op:
-        case AddService(key=there, settings=settings) | SetService(key=there, settings=settings):
-            body = nest(SERVICE, key, encode_settings(there.family, settings))
-        case AddDestination(_, endpoint, destination) | SetDestination(_, endpoint, destination):
-            body = nest(SERVICE, key) + nest(
-                DEST, encode_endpoint(endpoint), encode_destination(destination)
-            )
-        case DeleteDestination(_, endpoint):
-            body = nest(SERVICE, key) + nest(DEST, encode_endpoint(endpoint))
-        case DeleteService():
-            body = nest(SERVICE, key)
+        case AddService(key, settings) | SetService(key, settings):
+            body = nest(SERVICE, encode_key(key), encode_settings(key.family, settings))
+        case DeleteDestination(key, endpoint):
+            body = _found(key) + nest(DEST, encode_endpoint(endpoint))
+        case DeleteService(key):
+            body = _found(key)
     return COMMANDS[type(op)], body
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
+def _found(key: ServiceKey) -> bytes:
+    """The attribute that names a service."""
+    return nest(SERVICE, encode_key(key))
+
+
 def pack_address(address: str) -> bytes:
     """The 16 bytes that the kernel takes for either family."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -163,15 +169,13 @@ def encode_settings(family: Family, settings: ServiceSettings) -> bytes:
     )
 
 
-@lru_cache(maxsize=65536)
 def encode_endpoint(endpoint: Endpoint) -> bytes:
     """What finds a destination in its service."""
-    family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-    return _WHERE.pack(
-        *(6, DEST_FAMILY, family),
-        *(20, DEST_ADDRESS, pack_address(endpoint.address)),
-        *(6, DEST_PORT, endpoint.port.to_bytes(2, "big")),
-    )
+    address = endpoint.address
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    data = socket.inet_pton(family, address)  # a Struct fills up with zeros
+    port = endpoint.port.to_bytes(2, "big")
+    return _WHERE.pack(6, DEST_FAMILY, family, 20, DEST_ADDRESS, data, 6, DEST_PORT, port)
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
 """Addresses and ports as values: literal, canonical text, no host names."""
 
 import ipaddress
+import re
 from enum import IntEnum
 from functools import lru_cache
 
@@ -18,12 +19,21 @@ class Family(IntEnum):
         return 32 if self is Family.IPV4 else 128
 
 
-@lru_cache(maxsize=65536)
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+
+
 def canonical(text: str) -> str:
     """The one spelling of an address (`2001:DB8::0:1` is `2001:db8::1`).
 
     Raises ValueError for what is no literal address, or has a zone.
     """
+    # IPv4 has one spelling alone. ipaddress takes ten times as long, and a file may have 160,000.
+    return text if _IPV4.fullmatch(text) else _other_canonical(text)
+
+
+@lru_cache(maxsize=65536)
+def _other_canonical(text: str) -> str:
     if "%" in text:
         raise ValueError(f"{text!r} has a zone")
     return str(ipaddress.ip_address(text))

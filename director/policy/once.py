@@ -41,14 +41,27 @@ def wanted(
     config: Config, observed: Observed, overrides: Overrides, healths: Healths | None = None
 ) -> Table:
     """The table that the file wants. `healths` is what an engine knows; None: there is none."""
-    return {
-        virtual: VirtualService(
-            service.settings_for(virtual),
-            dict(_destinations(service, virtual, observed, overrides, healths)),
-        )
-        for service in config.services
-        for virtual in service.virtuals
-    }
+    table: Table = {}
+    for service in config.services:
+        plain = healths is None and not overrides and _is_plain(service)
+        for virtual in service.virtuals:
+            find = _destinations(service, virtual, observed, overrides, healths)
+            if plain and virtual not in observed.table:
+                find = _as_written(service, virtual)
+            table[virtual] = VirtualService(service.settings_for(virtual), dict(find))
+    return table
+
+
+def _is_plain(service: Service) -> bool:
+    """Do all serve, where all are up and nobody said anything?"""
+    return all(member.role == "real" for member in service.pool)
+
+
+def _as_written(service: Service, virtual: ServiceKey) -> Iterator[tuple[Endpoint, Destination]]:
+    """What `_destinations` comes to for a plain service that is not there yet."""
+    for member in service.members:
+        if (endpoint := endpoint_of(service, member, virtual)) is not None:
+            yield endpoint, _programmed(member, member.weight)
 
 
 def _destinations(
