@@ -68,7 +68,7 @@ def read(path: Path, *, node: str | None, host: str) -> Loaded:
     sources, texts, faults = _included(path, main, found)
     document = Document(main, sources, found)
     _check_secrets(document, found)
-    resolved = resolve(document.raw, node, host, found)
+    resolved = resolve(document.take(), node, host, found)
     return _finish(document, resolved, file_digest([data, *texts]), found, faults)
 
 
@@ -79,7 +79,7 @@ def check_text(
     data = text.encode("utf-8", "surrogatepass")
     found = Findings()
     document = Document(parse(data, file), (), found)
-    resolved = resolve(document.raw, node, host, found)
+    resolved = resolve(document.take(), node, host, found)
     return _finish(document, resolved, file_digest([data]), found, [])
 
 

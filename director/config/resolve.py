@@ -46,9 +46,14 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 def resolve(raw: dict[str, object], node: str | None, host: str, found: Findings) -> Resolved:
-    """The whole document for one node. `config` is None when a fault left too little."""
+    """The whole document for one node. `config` is None when a fault left too little.
+
+    `raw` is used up: nothing is left in it.
+    """
     _check_format(raw, found)
-    file = shape({**raw, "format": 1}, FileTable, found)
+    raw["format"] = 1
+    file = shape(raw, FileTable, found)
+    raw.clear()
     assert file is not None
     views = read_views(file, found)
     fixed = _fixed_addresses(views, found)

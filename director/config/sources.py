@@ -35,9 +35,17 @@ class Document:
             table = main.raw.get(section)
             if isinstance(table, dict):
                 self.raw[section] = dict(table)
+        main.raw.clear()  # one owner of the tables: see `take`
         for source in included:
             self.sources[source.name] = source
             self._merge(source, found)
+            source.raw.clear()
+
+    def take(self) -> dict[str, object]:
+        """The tables, which are not kept: they are most of what a large file costs in memory, and
+        what is made of them then has their place."""
+        raw, self.raw = self.raw, {}
+        return raw
 
     def _merge(self, source: Source, found: Findings) -> None:
         for section, table in source.raw.items():
