@@ -64,31 +64,28 @@ def run(*argv: str, **how: object) -> None:
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
 
 
-def check_whole(hands: KernelHands, services: int) -> None:
-    """Or the time was not worth measuring."""
-    table = hands.observe().table
-    found = len(table), sum(len(one.destinations) for one in table.values())
-    assert found == (services, services * DESTINATIONS), found
-
-
-def by_director(services: int, folder: Path) -> Found:
-    """`director apply`: the whole table, one changed weight; then reading it, and one service."""
+def apply(path: Path) -> None:
+    """`director apply`, process start and all."""
     places = ("--node", "lb1", "--state", "/run/state", "--runtime", "/run/none")
+    run(*DIRECTOR, "apply", str(path), *places)
 
-    def apply(name: str) -> None:
-        run(*DIRECTOR, "apply", str(folder / name), *places)
 
-    program_s = timed(lambda: apply("director.toml"))
+def by_director(_services: int, folder: Path) -> Found:
+    """From an empty kernel."""
+    return {"program_s": timed(lambda: apply(folder / "director.toml"))}
+
+
+def on_standing(services: int, folder: Path) -> Found:
+    """One changed weight; then reading the table, checking the file, and one service more."""
+    apply(folder / "director.toml")
     hands = KernelHands()
-    check_whole(hands, services)
-    change_s = timed(lambda: apply("director-changed.toml"))
+    change_s = timed(lambda: apply(folder / "director-changed.toml"))
     assert last_weight(KernelLook(), services - 1) == CHANGED
     more = ServiceKey(Family.IPV4, address="10.254.0.1", port=80)
     pool = [Endpoint(f"10.254.1.{number}", 80) for number in range(1, DESTINATIONS + 1)]
     ops: list[TableOp] = [AddService(more, ServiceSettings())]
     ops += [AddDestination(more, one, Destination()) for one in pool]
     return {
-        "program_s": program_s,
         "change_s": change_s,
         "read_s": timed(hands.observe),
         "ipvsadm_read_s": timed(lambda: run(IPVSADM, "-L", "-n")),
@@ -99,15 +96,22 @@ def by_director(services: int, folder: Path) -> Found:
     }
 
 
-def by_ipvsadm(services: int, folder: Path) -> Found:
+def whole(services: int, _folder: Path) -> Found:
+    """Does all of it stand? Or the time was not worth measuring."""
+    table = KernelHands().observe().table
+    found = len(table), sum(len(one.destinations) for one in table.values())
+    assert found == (services, services * DESTINATIONS), found
+    return {}
+
+
+def by_ipvsadm(_services: int, folder: Path) -> Found:
     """`ipvsadm -R`."""
     with (folder / "ipvsadm").open() as lines:
         program_s = timed(lambda: run(IPVSADM, "-R", stdin=lines))
-    check_whole(KernelHands(), services)
     return {"program_s": program_s}
 
 
-def by_floor(services: int, folder: Path) -> Found:
+def by_floor(_services: int, folder: Path) -> Found:
     """The same bytes, made before the clock runs: what the kernel itself takes."""
     config = load(folder / "director.toml", node="lb1", host="")
     hands = KernelHands()
@@ -117,12 +121,20 @@ def by_floor(services: int, folder: Path) -> Found:
     batches = [requests[at : at + BATCH] for at in range(0, len(requests), BATCH)]
     replay = Socket(GENERIC)
     program_s = timed(lambda: [replay.transact(one) for one in batches])
-    check_whole(hands, services)
     return {"program_s": program_s}
 
 
 def by_keepalived(services: int, folder: Path) -> Found:
-    """From its start until the last destination stands; SIGHUP until the change stands."""
+    """From its start until the last destination stands."""
+    return _keepalived(services, folder, change=False)
+
+
+def keepalived_reload(services: int, folder: Path) -> Found:
+    """SIGHUP until the change stands, and what it needs before and after."""
+    return _keepalived(services, folder, change=True)
+
+
+def _keepalived(services: int, folder: Path, *, change: bool) -> Found:
     config = Path("/run/keepalived.conf")
     config.write_text((folder / "keepalived.conf").read_text())
     look = KernelLook()
@@ -131,18 +143,18 @@ def by_keepalived(services: int, folder: Path) -> Found:
         [*KEEPALIVED, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         wait(lambda: last_weight(look, services - 1) is not None)
-        program_s = time.perf_counter() - began
-        check_whole(KernelHands(), services)
-        rss = family_mib(process.pid)
-        config.write_text((folder / "keepalived-changed.conf").read_text())
-        began = time.perf_counter()
-        process.send_signal(signal.SIGHUP)
-        wait(lambda: last_weight(look, services - 1) == CHANGED)
-        change_s = time.perf_counter() - began
-        after = family_mib(process.pid)
+        found: Found = {"program_s": time.perf_counter() - began}
+        if change:
+            found["rss_mib"] = family_mib(process.pid)
+            config.write_text((folder / "keepalived-changed.conf").read_text())
+            began = time.perf_counter()
+            process.send_signal(signal.SIGHUP)
+            wait(lambda: last_weight(look, services - 1) == CHANGED)
+            found["change_s"] = time.perf_counter() - began
+            found["rss_after_mib"] = family_mib(process.pid)
         for pid in [*children(process.pid), process.pid]:
             os.kill(pid, signal.SIGKILL)  # it takes minutes to remove a large table
-    return {"program_s": program_s, "change_s": change_s, "rss_mib": rss, "rss_after_mib": after}
+    return found
 
 
 def by_engine(services: int, folder: Path) -> Found:
@@ -226,6 +238,8 @@ MEASURES: dict[str, Callable[[int, Path], Found]] = {
     "keepalived": by_keepalived,
     "ipvsadm": by_ipvsadm,
     "floor": by_floor,
+    "standing": on_standing,
+    "keepalived_reload": keepalived_reload,
     "engine": by_engine,
 }
 
@@ -233,7 +247,8 @@ MEASURES: dict[str, Callable[[int, Path], Found]] = {
 def main() -> None:
     """Arguments: measure, services, folder."""
     name, services, folder = sys.argv[1:]
-    print(json.dumps(MEASURES[name](int(services), Path(folder))), flush=True)
+    measures = MEASURES | {"whole": whole}
+    print(json.dumps(measures[name](int(services), Path(folder))), flush=True)
 
 
 if __name__ == "__main__":

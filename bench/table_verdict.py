@@ -10,6 +10,7 @@ AIM_PROGRAM, AIM_CHANGE, AIM_READ, AIM_RSS = 1 / 12, 1 / 5, 1 / 6, 1.0
 TRANSITION_S, TRANSITION_GROWTH, AIM_TRANSITION_S = 0.005, 2.0, 0.001
 ADD_ONE_S, AIM_ADD_ONE_S = 0.010, 0.002
 BLOCKED_S = 0.050
+PROGRAMMERS = ("director", "keepalived", "ipvsadm", "floor")
 # A ratio of medians of a few ms is noise below this.
 GROWTH_SLACK_S = 0.001
 
@@ -56,23 +57,24 @@ class Row:
 
 def rows(services: int, found: Figures, few: Mapping[str, float]) -> list[Row]:
     """All rows of one scale. `few` are the engine's figures at 100 services."""
-    ours, engine = found["director"], found["engine"]
-    keepalived = found["keepalived"]
-    peer, after = keepalived["program_s"], keepalived["rss_after_mib"]
+    ours, engine, standing = found["director"], found["engine"], found["standing"]
+    keepalived, reloaded = found["keepalived"], found["keepalived_reload"]
+    peer, after = keepalived["program_s"], reloaded["rss_after_mib"]
+    cpu = {f"{name}_cpu": found[name]["cpu_s"] for name in PROGRAMMERS}
     limit = min(TRANSITION_S, few["transition_s"] * TRANSITION_GROWTH + GROWTH_SLACK_S)
     return [
         Row(
             "program_s", services, ours["program_s"], keepalived=peer,
             ipvsadm=found["ipvsadm"]["program_s"], floor=found["floor"]["program_s"],
-            engine=engine["program_s"], must=peer * PROGRAM, aim=peer * AIM_PROGRAM,
+            engine=engine["program_s"], **cpu, must=peer * PROGRAM, aim=peer * AIM_PROGRAM,
         ),
         Row(
-            "change_s", services, ours["change_s"], keepalived=keepalived["change_s"],
-            must=keepalived["change_s"] * CHANGE, aim=keepalived["change_s"] * AIM_CHANGE,
+            "change_s", services, standing["change_s"], keepalived=reloaded["change_s"],
+            must=reloaded["change_s"] * CHANGE, aim=reloaded["change_s"] * AIM_CHANGE,
         ),
         Row(
-            "read_s", services, ours["read_s"], ipvsadm=ours["ipvsadm_read_s"],
-            must=ours["ipvsadm_read_s"] * READ, aim=ours["ipvsadm_read_s"] * AIM_READ,
+            "read_s", services, standing["read_s"], ipvsadm=standing["ipvsadm_read_s"],
+            must=standing["ipvsadm_read_s"] * READ, aim=standing["ipvsadm_read_s"] * AIM_READ,
         ),
         Row(
             "transition_s", services, engine["transition_s"], at_100=few["transition_s"],
@@ -84,11 +86,11 @@ def rows(services: int, found: Figures, few: Mapping[str, float]) -> list[Row]:
         ),
         Row(
             "rss_mib", services, engine["rss_after_mib"], at_start=engine["rss_mib"],
-            keepalived=keepalived["rss_mib"], keepalived_after=after,
+            keepalived=reloaded["rss_mib"], keepalived_after=after,
             must=after * RSS, aim=after * AIM_RSS,
         ),
         Row(
-            "add_one_s", services, ours["add_one_s"], must=ADD_ONE_S, aim=AIM_ADD_ONE_S,
+            "add_one_s", services, standing["add_one_s"], must=ADD_ONE_S, aim=AIM_ADD_ONE_S,
         ),
     ]  # fmt: skip
 
