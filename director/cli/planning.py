@@ -7,7 +7,7 @@
 
 import argparse
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from director import paths
 from director.ask import ask_for_pieces
 from director.engine import memory
-from director.engine.keeping import note_services, note_what_was
+from director.engine.keeping import Keeper
 from director.kernel.hands import Hands, KernelHands
 from director.model.check import Health
 from director.model.config import Config
@@ -77,18 +77,12 @@ def recall(args: argparse.Namespace) -> tuple[memory.Memory, str]:
     return memory.recall(args.state / paths.STATE_FILE)
 
 
-def record(args: argparse.Namespace, plan: Plan, remembered: memory.Memory) -> str:
-    """Keep what is ours and what stood before the first change; returns what went wrong."""
-    ownership = Ownership(plan.config, memory.to_owned(remembered))
-    ownership.learn(plan.observed, 0.0)
-    note_services(remembered, ownership)
-    note_what_was(remembered, plan.config, plan.observed)
-    try:
+def record(args: argparse.Namespace, plan: Plan, remembered: memory.Memory) -> None:
+    """What the next engine, and `director clear`, have to know: before the first change."""
+    with suppress(OSError):  # the keeper says that it cannot write there
         args.state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        memory.store(args.state / paths.STATE_FILE, remembered)
-    except OSError as error:
-        return f"{args.state}: what is ours and what stood before is not recorded: {error.strerror}"
-    return ""
+    ownership = Ownership(plan.config, memory.to_owned(remembered))
+    Keeper(plan.config, ownership, remembered, args.state / paths.STATE_FILE).note(plan.observed)
 
 
 def _plan(

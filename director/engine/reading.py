@@ -20,7 +20,7 @@ from director.errors import Exit
 from director.kernel.look import KernelLook, Look, SeenService
 from director.kernel.netlink import BATCH, Garbled, Torn
 from director.model.ops import Observed
-from director.model.pool import Place
+from director.model.pool import Place, Service
 from director.model.service import ServiceKey
 from director.model.shown import Heading, ShownDestination, ShownService
 from director.policy.desired import Row
@@ -116,11 +116,13 @@ class Reading:
         it; all, ours first, without a word. Raises DirectorError (1) when there is none."""
         found: list[Named] = []
         names: list[str] = []
-        for number, (name, key) in enumerate(self._all()):
+        for number, (service, key) in enumerate(self._all()):
             if number % NAMES_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
+            name = service.name if service else ""
             names.append(name or str(key))
-            if not word or word in (name, str(key), self._spelt(name, key)):
+            spelled = show_virtual(service, key) if service else ""
+            if not word or word in (name, str(key), str(key).partition("/")[2], spelled):
                 found.append((name, key))
         if word and not found:
             raise refusal(
@@ -128,18 +130,14 @@ class Reading:
             )
         return found
 
-    def _spelt(self, name: str, key: ServiceKey) -> str:
-        service = self._facts.services.get(name)
-        return show_virtual(service, key) if service else str(key)
-
-    def _all(self) -> Iterator[Named]:
+    def _all(self) -> Iterator[tuple[Service | None, ServiceKey]]:
         ours: set[ServiceKey] = set()
         for service in self._facts.services.values():
             for key in service.virtuals:
                 ours.add(key)
-                yield service.name, key
+                yield service, key
         table = self._facts.observed.table if self._facts.observed else {}
-        yield from [("", key) for key in table if key not in ours]
+        yield from [(None, key) for key in table if key not in ours]
 
 
 async def _shown(name: str, seen: SeenService, rows: dict[Place, Row]) -> ShownService:

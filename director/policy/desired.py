@@ -223,7 +223,8 @@ def _leaving(
     assert facts.observed is not None
     gone_at = since + drain
     over = is_empty(facts, place) or now >= gone_at
-    if needed := needed_for(facts, facts.observed.table[place.service], there.forwarding):
+    service = facts.observed.table[place.service]
+    if needed := needed_for(facts.config, facts.observed, service, there.forwarding):
         gone_at = since + needed
         over = is_empty(facts, place) and now >= gone_at
     if there.quiesced and over:

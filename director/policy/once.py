@@ -30,6 +30,7 @@ from director.model.service import (
 from director.policy.desired import NEVER, removed_after
 from director.policy.probing import endpoint_of
 from director.policy.serving import Course, Judged, judge_serving, turn_of
+from director.policy.tunnels import needed_for
 from director.policy.weight import Override, Turn, weigh
 
 Overrides = Mapping[tuple[str, str], Override]
@@ -41,14 +42,21 @@ def wanted(
 ) -> Table:
     """The table that the file wants. `healths` is what an engine knows; None: there is none."""
     table: Table = {}
+    known = _Known(config, overrides, healths)
     for service in config.services:
         plain = healths is None and not overrides and _is_plain(service)
         for virtual in service.virtuals:
-            find = _destinations(service, virtual, observed, overrides, healths)
+            find = _destinations(service, virtual, observed, known)
             if plain and virtual not in observed.table:
                 find = _as_written(service, virtual)
             table[virtual] = VirtualService(service.settings_for(virtual), dict(find))
     return table
+
+
+class _Known(msgspec.Struct, frozen=True):
+    config: Config
+    overrides: Overrides
+    healths: Healths | None
 
 
 def _is_plain(service: Service) -> bool:
@@ -67,8 +75,7 @@ def _destinations(
     service: Service,
     virtual: ServiceKey,
     observed: Observed,
-    overrides: Overrides,
-    healths: Healths | None,
+    known: _Known,
 ) -> Iterator[tuple[Endpoint, Destination]]:
     there = observed.table.get(virtual)
     before = there.destinations if there else {}
@@ -82,18 +89,18 @@ def _destinations(
             endpoint,
             member.name,
             member.role,
-            _health(Place(virtual, endpoint), member, healths),
-            quiesced=_quiesced(overrides.get((service.name, member.name))),
+            _health(Place(virtual, endpoint), member, known.healths),
+            quiesced=_quiesced(known.overrides.get((service.name, member.name))),
         )
         for endpoint, member in pool
     ]
     course = judge_serving(service, judged, Course(), 0.0)
     for one, (endpoint, member) in zip(judged, pool, strict=True):
-        override = overrides.get((service.name, member.name))
+        override = known.overrides.get((service.name, member.name))
         turn = turn_of(service, one, course)
         standing = before.get(endpoint)
         if override is not None and override.kind == "drain":
-            if _is_empty(observed, Place(virtual, endpoint), standing):
+            if _is_gone(known.config, observed, Place(virtual, endpoint), standing):
                 continue
         elif _is_cut(service, member, one.health, turn, standing):
             continue
@@ -102,7 +109,9 @@ def _destinations(
         yield endpoint, _programmed(member, weight.value)
     named = {endpoint for endpoint, _ in pool}
     for endpoint, standing in before.items():
-        if endpoint not in named and not _is_empty(observed, Place(virtual, endpoint), standing):
+        if endpoint not in named and not _is_gone(
+            known.config, observed, Place(virtual, endpoint), standing
+        ):
             yield endpoint, msgspec.structs.replace(standing, weight=0)
 
 
@@ -116,10 +125,14 @@ def _quiesced(override: Override | None) -> bool:
     return override is not None and override.quiesces
 
 
-def _is_empty(observed: Observed, place: Place, standing: Destination | None) -> bool:
-    """Is it quiesced, or gone, and has nobody any more?"""
+def _is_gone(
+    config: Config, observed: Observed, place: Place, standing: Destination | None
+) -> bool:
+    """Is it quiesced with nobody left, or gone? One that the peer's word may still need stays."""
     if standing is None:
         return True
+    if needed_for(config, observed, observed.table[place.service], standing.forwarding):
+        return False
     return standing.quiesced and observed.counters.get(place) == Counters()
 
 

@@ -79,7 +79,11 @@ class Ownership:
             empty = all(is_empty(facts, Place(key, at)) for at in table[key].destinations)
             done = empty or overdue
             kinds = {one.forwarding for one in table[key].destinations.values()}
-            if needed := max((needed_for(facts, table[key], kind) for kind in kinds), default=0.0):
+            needed = max(
+                (needed_for(self._config, facts.observed, table[key], one) for one in kinds),
+                default=0.0,
+            )
+            if needed:
                 done = empty and now >= since + needed
             last = key.family in wanted and key.family not in staying
             if done and not last:

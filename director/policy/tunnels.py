@@ -8,22 +8,23 @@
 # Whoever gives the peer its new file later than that takes the risk: the two do not talk yet.
 """How long a tunnel's destination must stay."""
 
+from director.model.config import Config
+from director.model.ops import Observed
 from director.model.service import Forwarding, VirtualService
-from director.policy.facts import Facts
 
 # Seconds that an established connection of TCP lives without a packet (ip_vs_proto_tcp.c), for a
 # kernel that did not say.
 ESTABLISHED = 900.0
 
 
-def needed_for(facts: Facts, service: VirtualService, forwarding: Forwarding) -> float:
+def needed_for(
+    config: Config, observed: Observed, service: VirtualService, forwarding: Forwarding
+) -> float:
     """Seconds that a dropped destination stays even when it is empty; 0: no longer than others.
 
     The longest life of an idle connection: the peer's word of one can be that late.
     """
-    observed = facts.observed
-    assert observed is not None
-    synced = facts.config.sync is not None or observed.sync
+    synced = config.sync is not None or observed.sync
     if forwarding is not Forwarding.TUN or not synced:
         return 0.0
     kept = service.settings.persistence

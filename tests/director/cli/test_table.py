@@ -199,21 +199,18 @@ real_servers = [{many}]
     assert msgspec.structs.replace(WEB, port=81) in place.kernel.table
 
 
-SWEEP = "net.ipv4.vs.expire_nodest_conn"
-
-
 def test_apply_records_what_stood_before(place: Place) -> None:
     """So that `clear` can put it back; what was recorded first stays."""
     place.write(FILE.replace("report", "enforce"))
 
     place.run("apply")
-    place.kernel.apply([SetSysctl(SWEEP, "0")])
+    place.kernel.apply([SetSysctl("net.ipv4.vs.expire_nodest_conn", "0")])
     place.run("apply")
 
     stored = json.loads((place.folder / "state" / paths.STATE_FILE).read_bytes())
-    assert stored["sysctls_before"][SWEEP] == "0"
+    assert stored["sysctls_before"]["net.ipv4.vs.expire_nodest_conn"] == "0"
     assert stored["services"] == [str(WEB)]
-    assert place.kernel.sysctls[SWEEP] == "1"
+    assert place.kernel.sysctls["net.ipv4.vs.expire_nodest_conn"] == "1"
 
 
 def test_export(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

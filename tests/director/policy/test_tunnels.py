@@ -103,5 +103,6 @@ def test_for_how_long(there: Observed, want: float) -> None:
     service = there.table[WEB]
     slow = msgspec.structs.replace(there, timeouts=(7200.0, 0.0, 0.0))
 
-    assert needed_for(facts_with(there), service, Forwarding.TUN) == want
-    assert needed_for(facts_with(slow), service, Forwarding.TUN) == max(7200.0, want)
+    config = facts_with(there).config
+    assert needed_for(config, there, service, Forwarding.TUN) == want
+    assert needed_for(config, slow, service, Forwarding.TUN) == max(7200.0, want)
