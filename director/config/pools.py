@@ -75,6 +75,10 @@ class Pools:
         )
         self._check_flags(table, settings, key)
         members, sorry = self._pool(table, settings, key)
+        if written.follows:
+            families = {family_of(address) for one in members for address in one.addresses}
+            written.keep_families(families)
+            self._refuse_sets(table, key)
         virtuals = [virtual for virtual, _ in written.virtuals]
         allow = read_allow(table, virtuals, key, self.found)
         whole = members if sorry is None else [*members, sorry]
@@ -85,9 +89,6 @@ class Pools:
             drain = self._drain(table.drain, (*key, "drain"))
         if not (virtuals or written.follows) or not members:
             return None
-        if written.follows:
-            families = {family_of(address) for one in members for address in one.addresses}
-            written.keep_families(families)
         netmask6 = 128
         if isinstance(table.persistence, PersistenceTable):
             netmask6 = table.persistence.netmask6
@@ -112,6 +113,13 @@ class Pools:
             masquerade_as=masquerade_as,
             follows=tuple(follow for follow, _ in written.follows),
         )
+
+    def _refuse_sets(self, table: ServiceTable, key: Key) -> None:
+        """Our nftables sets are made when the file is read, and these addresses come later."""
+        for name in ("allow", "masquerade"):
+            if not isinstance(getattr(table, name), UnsetType):
+                fault = f"{name} knows no addresses of an interface that come and go"
+                self.found.add((*key, name), fault, "write the addresses into virtual")
 
     def _drain(self, text: str, key: Key) -> float:
         seconds = read_duration(text, key, self.found)

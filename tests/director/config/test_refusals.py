@@ -104,12 +104,18 @@ REFUSED: dict[str, list[tuple[Edits, str]]] = {
         (((WEB, f'{TUN}\non_fail = "remove"\n{WEB}'),), "services.web.on_fail"),
         (((WEB, f'{TUN}\ncut_after = "30s"\n{WEB}'),), "services.web.cut_after"),
     ],
-    "masquerade without a NAT service": [
+    "masquerade without a NAT service, by mark or with one_packet": [
         (((WEB, f'masquerade = "always"\n{WEB}'),), "services.web.masquerade"),
+    ],
+    "a `masquerade_as` that does not move with the VIP": [
+        (
+            ((API, f'masquerade = "always"\nmasquerade_as = "192.0.2.99"\n{API}'),),
+            "services.api.masquerade_as",
+        ),
     ],
 }
 WARNED: dict[str, list[tuple[Edits, str]]] = {
-    "NAT real servers without an `advertise = false` gateway (warning)": [
+    "NAT real servers without an `advertise = false` gateway that does (warning)": [
         (((GATEWAY, ""),), "services.api.forwarding"),
     ],
 }
