@@ -39,7 +39,7 @@ from director.model.service import (
     VirtualService,
 )
 from director.policy.facts import Facts
-from director.policy.upkeep import sysctls_wanted
+from director.policy.sysctls import sysctls_wanted
 from director.policy.weight import Override
 
 pytestmark = [pytest.mark.kernel, pytest.mark.trio]
