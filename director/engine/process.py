@@ -171,9 +171,6 @@ async def _tell_ready(reconciler: Reconciler, firewall: Firewall, workers: Worke
     await reconciler.table_ready.wait()
     await firewall.looked.wait()
     workers.table_ready()
-    # What stands by now stays: at 20,000 services a full collection would walk a million objects,
-    # and hold up the loop for it.
-    gc.freeze()
 
 
 async def _feed_watchdog(systemd: Systemd) -> None:
