@@ -101,8 +101,9 @@ class Node:
             "all": ("sysctl", "net.ipv4.conf.all"),
             "forward": ("sysctl", "net.ipv4.ip_forward"),
         }
-        # How long addresses are valid is not what is asked.
-        return {what: self.inside(*argv) for what, argv in looks.items()}
+        found = {what: self.inside(*argv) for what, argv in looks.items()}
+        # User-Mode Linux has no tables of ip and ip6.
+        return found | {"nft": self.inside("nft", "list", "tables", check=False)}
 
 
 @pytest.fixture
@@ -151,6 +152,9 @@ def test_nothing_is_left(node: Node) -> None:
     assert (cleared.returncode, cleared.stderr) == (0, "")
     assert f"VIP {VIP}" in json.loads(cleared.stdout)["removed"]
     assert node.stands() == before
+    tables = {name for name in left["nft"].splitlines() if name.endswith(" director")}
+    assert {f"nft {name}" for name in tables} <= set(json.loads(cleared.stdout)["removed"])
+    print(f"nft: {left['nft']!r}")
     again = node.clear("--yes", "--json")
     assert (again.returncode, json.loads(again.stdout)) == (0, {"removed": []})
 
