@@ -68,6 +68,7 @@ STATUSES = {
     "weight web1":                                      64,
     "maintenance of web1":                              64,
     "drill dance":                                      64,
+    "clear --config {at}/good.toml":                    64,
     "up --workers some":                                64,
     "--help":                                           0,
     "status --help":                                    0,
