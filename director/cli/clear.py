@@ -129,7 +129,7 @@ class Broom:
         names = (*remembered.sysctls_before, *sysctls_wanted(self._config))
         observed = hands.observe(tuple(dict.fromkeys(names)))
         stood = remembered.sysctls_before, remembered.timeouts_before
-        ops = clearing(self._config, observed, *stood)
+        ops = clearing(self._config, observed, *stood, memory.to_owned(remembered))
         refused = {id(one.op): one for one in hands.apply(ops)}
         hands.close()
         for op in ops:

@@ -2,10 +2,11 @@
 # nobody is answered by a host that no longer balances.
 """The way back to a kernel that never had a director."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from director.model.config import Config
 from director.model.ops import DeleteService, Observed, Op, SetTimeouts, StopSync
+from director.model.service import ServiceKey
 from director.policy.pulse import KEY as PULSE
 from director.policy.sysctls import as_they_stood
 from director.policy.upkeep import ROLES
@@ -18,12 +19,14 @@ def clearing(
     observed: Observed,
     sysctls_before: Mapping[str, str],
     timeouts_before: Timeouts | None,
+    owned: Iterable[ServiceKey] = (),
 ) -> tuple[Op, ...]:
     """Services first, then what tells the peer of them, and last how the kernel behaves.
 
-    A sync daemon that is on another interface or id than the file's is somebody else's.
+    `owned` are services that an engine had recorded as ours. A sync daemon that is on another
+    interface or id than the file's is somebody else's.
     """
-    ours = {PULSE, *(key for service in config.services for key in service.virtuals)}
+    ours = {PULSE, *owned, *(key for service in config.services for key in service.virtuals)}
     sync = config.sync
     daemons = [
         StopSync(role)

@@ -84,7 +84,7 @@ class Node:
     def await_active(self) -> None:
         """Its log is read, for a command each millisecond would leave it no time to start."""
         log = self.folder / "log"
-        within(90, lambda: "virtual router web is active" in log.read_text())
+        within(90, lambda: "web: backup to active" in log.read_text())
 
     def stands(self) -> dict[str, str]:
         """All that a director could have changed."""
