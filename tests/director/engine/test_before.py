@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from director.engine import memory
 from director.engine.keeping import Keeper
-from director.engine.reconcile import News, Reconciler
+from director.engine.news import News
+from director.engine.reconcile import Reconciler
 from director.model.config import Config
 from director.model.ops import Observed
 from director.policy.facts import Facts
