@@ -159,6 +159,7 @@ def test_nothing_is_left(node: Node) -> None:
     assert (again.returncode, json.loads(again.stdout)) == (0, {"removed": []})
 
 
+@pytest.mark.full
 def test_what_somebody_changed_since_stays(node: Node) -> None:
     """
     A sysctl that is no longer as we set it is somebody's; so is a sync daemon of another id.
