@@ -13,6 +13,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -31,12 +32,12 @@ from director.kernel.hands import KernelHands
 from director.kernel.netlink import Garbled, Torn
 from director.kernel.nftables import NfTables
 from director.kernel.routes import GONE, encode_route_gone, encode_rule_gone
+from director.kernel.seat import take_seat
 from director.model.config import Config
 from director.model.ops import show
 from director.model.vip import DUMMY, Router, Vip
 from director.policy.clearing import clearing
-from director.policy.firewall import TABLE
-from director.policy.nftset import FAMILIES
+from director.policy.firewall import FAMILIES, TABLE
 from director.policy.sysctls import sysctls_wanted
 from director.vrrp.mute import DUMMY as MUTE
 
@@ -55,7 +56,8 @@ def clear(args: argparse.Namespace) -> int:
         raise DirectorError(Exit.LATER, Fault(fault=fault, mend=f"{mend}`director up`"))
     config = load_config(args.config, args.node)
     broom = Broom(config, args.runtime, args.state)
-    broom.sweep()
+    with closing(take_seat()):  # no engine starts while we are at it
+        broom.sweep()
     if broom.faults:
         raise DirectorError(Exit.NO, *broom.faults)
     print(json.dumps({"removed": broom.done}) if args.json else "\n".join([*broom.done, "clear"]))
@@ -130,7 +132,7 @@ class Broom:
         names = (*remembered.sysctls_before, *sysctls_wanted(self._config))
         observed = hands.observe(tuple(dict.fromkeys(names)))
         stood = remembered.sysctls_before, remembered.timeouts_before
-        ops = clearing(self._config, observed, *stood, owned=memory.to_owned(remembered))
+        ops = clearing(self._config, observed, *stood, memory.to_owned(remembered))
         refused = {id(one.op): one for one in hands.apply(ops)}
         hands.close()
         for op in ops:

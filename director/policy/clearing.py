@@ -23,9 +23,8 @@ def clearing(
 ) -> tuple[Op, ...]:
     """Services first, then what tells the peer of them, and last how the kernel behaves.
 
-    `owned` are those that the file does not name and that were ours: of an interface's addresses,
-    or still draining.
-    A sync daemon that is on another interface or id than the file's is somebody else's.
+    `owned` are services that an engine had recorded as ours. A sync daemon that is on another
+    interface or id than the file's is somebody else's.
     """
     ours = {PULSE, *owned, *(key for service in config.services for key in service.virtuals)}
     sync = config.sync

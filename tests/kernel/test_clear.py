@@ -84,7 +84,7 @@ class Node:
     def await_active(self) -> None:
         """Its log is read, for a command each millisecond would leave it no time to start."""
         log = self.folder / "log"
-        within(90, lambda: "virtual router web is active" in log.read_text())
+        within(90, lambda: "web: backup to active" in log.read_text())
 
     def stands(self) -> dict[str, str]:
         """All that a director could have changed."""
@@ -159,6 +159,7 @@ def test_nothing_is_left(node: Node) -> None:
     assert (again.returncode, json.loads(again.stdout)) == (0, {"removed": []})
 
 
+@pytest.mark.full
 def test_what_somebody_changed_since_stays(node: Node) -> None:
     """
     A sysctl that is no longer as we set it is somebody's; so is a sync daemon of another id.

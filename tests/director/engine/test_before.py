@@ -40,18 +40,18 @@ async def test_what_stands_is_told_before_anything_is_changed() -> None:
     await trio.lowlevel.checkpoint()
 
 
+def keeper(of: Config, remembered: memory.Memory, file: Path) -> Keeper:
+    return Keeper(of, Ownership(of), remembered, file)
+
+
 def test_the_first_record_stays_and_later_names_join_it(tmp_path: Path) -> None:
     """A device may come late; what is known already is ours by then, and no record of what was."""
     file = tmp_path / "state.json"
-    remembered = memory.Memory()
+    keeps = keeper(config(tcp=600.0), memory.Memory(), file)
+    late = {NODEST: "1", REUSE: "0", "net.ipv4.other": "5"}
 
-    keeper = Keeper(config(tcp=600.0), Ownership(config()), remembered, file)
-
-    keeper.note(Observed(sysctls={NODEST: "0"}, timeouts=(900.0, 120.0, 300.0)))
-    late = Observed(
-        sysctls={NODEST: "1", REUSE: "0", "net.ipv4.other": "5"}, timeouts=(600.0, 120.0, 300.0)
-    )
-    keeper.note(late)
+    keeps.note(Observed(sysctls={NODEST: "0"}, timeouts=(900.0, 120.0, 300.0)))
+    keeps.note(Observed(sysctls=late, timeouts=(600.0, 120.0, 300.0)))
 
     recalled, _ = memory.recall(file)
     assert recalled.sysctls_before == {NODEST: "0", REUSE: "0"}
@@ -60,10 +60,10 @@ def test_the_first_record_stays_and_later_names_join_it(tmp_path: Path) -> None:
 
 def test_who_changes_nothing_records_nothing(tmp_path: Path) -> None:
     """Neither sysctls that are reported alone, nor time-outs that the file leaves to the kernel."""
-    file = tmp_path / "state.json"
+    remembered = memory.Memory()
 
-    keeper = Keeper(config("report"), Ownership(config("report")), memory.Memory(), file)
+    keeper(config("report"), remembered, tmp_path / "state.json").note(
+        Observed(sysctls={NODEST: "0"})
+    )
 
-    keeper.note(Observed(sysctls={NODEST: "0"}))
-
-    assert memory.recall(file) == (memory.Memory(), "")
+    assert (remembered.sysctls_before, remembered.timeouts_before) == ({}, None)

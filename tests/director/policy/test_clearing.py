@@ -46,6 +46,15 @@ def test_what_is_ours_goes_and_nothing_else() -> None:
     )
 
 
+def test_what_was_recorded_as_ours_goes_too() -> None:
+    """
+    A service of a file before that had not drained yet.
+    """
+    ops = clearing(CONFIG, THERE, {}, None, [FOREIGN])
+
+    assert DeleteService(FOREIGN) in ops
+
+
 @pytest.mark.parametrize("before", [None, (600.0, 120.0, 300.0)])
 def test_timeouts_that_nobody_recorded_or_that_were_so_stay(before: Timeouts | None) -> None:
     """Without a record nobody knows what stood."""
