@@ -37,7 +37,8 @@ from director.model.config import Config
 from director.model.ops import show
 from director.model.vip import DUMMY, Router, Vip
 from director.policy.clearing import clearing
-from director.policy.firewall import FAMILIES, TABLE
+from director.policy.firewall import TABLE
+from director.policy.nftset import FAMILIES
 from director.policy.sysctls import sysctls_wanted
 from director.vrrp.mute import DUMMY as MUTE
 
