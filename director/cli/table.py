@@ -16,6 +16,7 @@ from director.cli.planning import (
     services_in,
     told,
 )
+from director.engine.following import as_it_is_now
 from director.errors import DirectorError, Exit, Fault, Unreachable
 from director.kernel.netlink import Garbled, Torn
 from director.kernel.seat import take_seat
@@ -114,7 +115,7 @@ class _reading:  # noqa: N801  (used as a statement)
 def _config(args: argparse.Namespace) -> Config:
     config = load_config(args.file or args.config, args.node)
     need_director(config)
-    return config
+    return as_it_is_now(config)
 
 
 def _lines(found: Plan) -> Iterator[tuple[str, str]]:

@@ -6,21 +6,42 @@
 """Tell the facts which addresses there are."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 
+import msgspec
 import trio
 
 from director.engine.news import News
-from director.kernel.addresses import Addresses, Held, networks
+from director.kernel.addresses import Addresses, Held, Link, networks
 from director.kernel.netlink import Garbled, Torn
 from director.kernel.watch import AddressGone, AddressIs, Event, LinkIs, Watch
+from director.model.config import Config
 from director.policy.facts import Facts
+from director.policy.following import followed_all
 
 REST = 0.05  # seconds
 LOOK_AGAIN_AFTER = 30.0  # events are hints
 
 log = logging.getLogger("director.engine")
+
+
+def as_it_is_now(config: Config) -> Config:
+    """The file with what interfaces have at this moment. Raises OSError, Torn, Garbled."""
+    if not any(service.follows for service in config.services):
+        return config
+    with closing(Addresses()) as addresses:
+        there = _by_device(addresses.all(), addresses.links())
+    named = [key for service in config.services for key in service.virtuals]
+    services = tuple(followed_all(config.services, there, named))
+    return msgspec.structs.replace(config, services=services)
+
+
+def _by_device(held: Iterable[Held], links: dict[str, Link]) -> dict[str, set[str]]:
+    return {
+        name: {prefix.address for prefix in prefixes}
+        for name, prefixes in networks(held, links).items()
+    }
 
 
 class Following:
@@ -45,10 +66,7 @@ class Following:
             log.warning("addresses cannot be read: %s", error)
             return
         self._names = {link.index: name for name, link in links.items()}
-        there = {
-            name: {prefix.address for prefix in prefixes}
-            for name, prefixes in networks(self._known, links).items()
-        }
+        there = _by_device(self._known, links)
         targets = self._facts.probing.targets.keys()
         before = set(targets)
         touched = self._facts.learn_addresses(there)

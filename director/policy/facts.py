@@ -17,7 +17,7 @@ from director.model.config import Config
 from director.model.ops import Observed
 from director.model.pool import Place, Service
 from director.model.service import ServiceKey
-from director.policy.following import Addresses, followed
+from director.policy.following import Addresses, followed_all
 from director.policy.probing import probing_of, reprobe
 from director.policy.serving import Course
 from director.policy.verdict import Verdict, judge
@@ -48,10 +48,7 @@ class Facts:
     def learn_addresses(self, addresses: Addresses) -> Touched:
         """What each device has now: services that follow one change with it."""
         touched: Touched = set()
-        taken = set(self._named)
-        for written in self.follows:
-            service = followed(written, addresses, taken)
-            taken.update(service.virtuals)
+        for service in followed_all(self.follows, addresses, self._named):
             before = self.services[service.name]
             if service != before:
                 self.services[service.name] = service

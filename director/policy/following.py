@@ -5,7 +5,7 @@
 # nothing elsewhere: link-local ones need their interface said, which IPVS cannot.
 """Which virtual services an interface's addresses make."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 import msgspec
@@ -30,6 +30,17 @@ def followed(service: Service, addresses: Addresses, taken: Collection[ServiceKe
             if key.family in families and key not in taken:
                 found[key] = None
     return msgspec.structs.replace(service, virtuals=tuple(found))
+
+
+def followed_all(
+    services: Iterable[Service], addresses: Addresses, named: Iterable[ServiceKey]
+) -> Iterator[Service]:
+    """The same of several, the first one first; `named` is what the file itself names."""
+    taken = set(named)
+    for service in services:
+        found = followed(service, addresses, taken)
+        taken.update(found.virtuals)
+        yield found
 
 
 def _lasting(addresses: Iterable[str]) -> Iterable[str]:

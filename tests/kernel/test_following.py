@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import trio
 
-from director.engine.following import Following
+from director.engine.following import Following, as_it_is_now
 from director.engine.news import News
 from director.engine.reconcile import Reconciler
 from director.kernel import links
@@ -162,3 +162,10 @@ async def test_an_address_elsewhere_is_nothing(scene: Scene) -> None:
     ip("address", "del", "198.51.100.77/32", "dev", "lo")
 
     await scene.until("192.0.2.41", "192.0.2.44")
+
+
+async def test_a_plan_without_an_engine_has_them_too(scene: Scene) -> None:
+    """`director apply` programs what the engine would."""
+    (service,) = as_it_is_now(CONFIG).services
+
+    assert set(service.virtuals) == scene.wanted == {VIP, key("192.0.2.41")}
