@@ -104,8 +104,7 @@ class RouterReader:
             version=version,
             auth=auth,
             group=group,
-            # To vrrp the two are one: the addresses are here, and somebody else tells the world.
-            mode="addresses" if self.table.mode in (UNSET, "addresses") else "dummy",
+            mode=pick("addresses", self.table.mode),
             routes=routes,
             rules=rules,
             mac=pick("interface", self.table.mac),
@@ -119,8 +118,8 @@ class RouterReader:
             # A switch learns where the MAC is from adverts to everybody.
             fault = "a virtual MAC needs multicast adverts, and unicast = true sends others"
             self.found.add(self.key("mac"), fault, "leave mac or unicast out")
-        if router.mode == "dummy":
-            fault = f'a virtual MAC answers ARP, and with mode = "{self.table.mode}" nobody does'
+        if not router.announced:
+            fault = f'a virtual MAC answers ARP, and with mode = "{router.mode}" nobody does'
             self.found.add(self.key("mac"), fault, "leave mac or mode out")
         vips = tuple(
             msgspec.structs.replace(vip, interface=router.device)

@@ -7,7 +7,7 @@ import msgspec
 from director.model.address import Family, Prefix
 
 NAME_MAX = 15  # include/uapi/linux/if.h, IFNAMSIZ
-DUMMY = "director-dummy"  # holds the VIPs of routers in mode "dummy"
+DUMMY = "director-dummy"  # holds the VIPs of routers that announce nothing
 
 
 class Vip(msgspec.Struct, frozen=True):
@@ -84,10 +84,10 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     adverts go unicast (empty: multicast). `interval` in seconds. `lease` is the kernel
     lifetime of the VIPs in seconds; 0 keeps them for ever. `checksum` is `pseudo` or `plain`.
     `version` is 2 or 3; `auth` is for version 2. Routers with one `group` move together; "" is
-    none. `routes` and `rules` move along. In `mode` "dummy" the VIPs are on a dummy device, and
-    announced to nobody. `mac` is `interface` or `virtual`: then the VIPs of `interface` are on the
-    `device` that has the virtual MAC, and adverts leave from there. `accept`: VIPs take packets
-    for themselves (RFC 9568 Accept_Mode), which IPVS needs.
+    none. `routes` and `rules` move along. In `mode` "dummy" and "hook" the VIPs are on a dummy
+    device, and announced to nobody. `mac` is `interface` or `virtual`: then the VIPs of `interface`
+    are on the `device` that has the virtual MAC, and adverts leave from there. `accept`: VIPs take
+    packets for themselves (RFC 9568 Accept_Mode), which IPVS needs.
     """
 
     name: str
@@ -114,6 +114,11 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     def sealed(self) -> bool:
         """Do its adverts bear an authentication header?"""
         return self.auth is not None and self.auth.method == "ah"
+
+    @property
+    def announced(self) -> bool:
+        """Do we tell the world where its VIPs are? Else routing does, or a command."""
+        return self.mode == "addresses"
 
     @property
     def device(self) -> str:

@@ -63,7 +63,7 @@ class Ground:
     def links_for(self, router: Router) -> dict[str, Link]:
         """The links, with the device among them that it needs beside its interface."""
         links = self.links() or {}
-        dummy = router.mode == "dummy" and DUMMY not in links
+        dummy = not router.announced and DUMMY not in links
         try:
             if dummy:
                 self._addresses.dummy(DUMMY)

@@ -237,7 +237,7 @@ class Stage:
             return
         self._covered = active
         held: dict[str, set[str]] = {}
-        for vip in (vip for router in active if router.mode != "dummy" for vip in router.vips):
+        for vip in (vip for router in active if router.announced for vip in router.vips):
             held.setdefault(vip.interface, set()).add(vip.prefix.address)
         self._lookout.cover(held, self._ground.links() or {})
 

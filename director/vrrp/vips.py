@@ -24,7 +24,7 @@ from director.kernel import sysctl
 from director.kernel.addresses import PLAIN, Addresses, Held, Link, Look
 from director.kernel.watch import AddressGone, AddressIs
 from director.model.address import Family
-from director.model.vip import Router, Vip
+from director.model.vip import DUMMY, Router, Vip
 from director.vrrp.burst import Burst
 from director.vrrp.frames import gratuitous_arp, neighbour_advertisement
 from director.vrrp.moves import Moves
@@ -183,10 +183,10 @@ class Vips:
             self._send(now)
 
     def _on_the_wire(self) -> list[Vip]:
-        """With the interface that hears ARP, too, beside the device of a virtual MAC."""
-        veil, interface = self._router.device, self._router.interface
+        """With the interface that hears ARP instead of the device that has them beside it."""
+        beside, interface = (self._router.device, DUMMY), self._router.interface
         return [
-            msgspec.structs.replace(vip, interface=interface) if vip.interface == veil else vip
+            msgspec.structs.replace(vip, interface=interface) if vip.interface in beside else vip
             for vip in self._router.vips
         ]
 
@@ -255,7 +255,7 @@ class Vips:
         found = []
         for vip in self._router.vips:
             link, address = self._links.get(vip.interface), vip.prefix.address
-            if link is None or len(link.mac) != 6 or self._router.mode == "dummy":
+            if link is None or len(link.mac) != 6 or not self._router.announced:
                 continue
             if vip.prefix.family is Family.IPV4:
                 frame = gratuitous_arp(link.mac, address)

@@ -80,12 +80,12 @@ def test_in_mode_dummy_every_vip_is_on_the_dummy() -> None:
 
 
 def test_in_mode_hook_a_command_is_told() -> None:
-    """To vrrp it is mode "dummy": the addresses are here, and somebody else tells the world."""
+    """The addresses are on the dummy; the command tells the world."""
     config = config_of('mode = "hook"\nhook = { run = ["/bin/move", "-v"], timeout = "3s" }')
 
     assert config.movers == (Mover("web", ("/bin/move", "-v"), 3.0),)
     (router,) = config.routers
-    assert router.mode == "dummy"
+    assert (router.mode, router.announced) == ("hook", False)
     assert {vip.interface for vip in router.vips} == {DUMMY}
 
 

@@ -479,15 +479,16 @@ async def test_what_the_file_no_longer_names_is_removed_and_nothing_else(
     assert stranger not in scene.addresses.there
 
 
-async def test_in_mode_dummy_vips_are_on_a_dummy_and_announced_to_nobody(
-    scene: Scene, running: Any, autojump_clock: Any
+@pytest.mark.parametrize("mode", ["dummy", "hook"])
+async def test_in_these_modes_vips_are_on_a_dummy_and_announced_to_nobody(
+    scene: Scene, running: Any, autojump_clock: Any, mode: str
 ) -> None:
     """
     The device is made, adverts go out as ever, nothing is announced, nobody looks out.
     """
     scene.addresses.makes = msgspec.structs.replace(ETH0, name=DUMMY, index=9)
     vips = tuple(msgspec.structs.replace(vip, interface=DUMMY) for vip in VIPS)
-    scene.snapshot(msgspec.structs.replace(ROUTER, vips=vips, mode="dummy"))
+    scene.snapshot(msgspec.structs.replace(ROUTER, vips=vips, mode=mode))
     await running()
     await until(lambda: scene.roles() == ["active"])
     await passes(10)

@@ -8,10 +8,10 @@ import pytest
 from director.kernel.addresses import Held
 from director.kernel.watch import AddressGone
 from director.model.address import Prefix
-from director.model.vip import Vip
+from director.model.vip import DUMMY, Vip
 from director.vrrp import burst, vips
 from director.vrrp.vips import BURST, Vips
-from tests.director.vrrp.fakes import ETH0, ROUTER, FakeAddresses, FakeAnnouncer
+from tests.director.vrrp.fakes import ETH0, MUTE, ROUTER, FakeAddresses, FakeAnnouncer
 
 COUNT = 1000
 MANY = tuple(Vip(Prefix(f"10.1.{n // 250}.{n % 250}", 32), "eth0") for n in range(COUNT))
@@ -129,3 +129,20 @@ def test_a_neighbour_advertisement_says_router_where_the_interface_forwards(
 
     flags = {frame[58] & ROUTER_FLAG for _, frame in scene.announcer.frames}
     assert flags == {flag}
+
+
+@pytest.mark.parametrize(("mode", "lingers"), [("dummy", False), ("hook", True)])
+def test_what_a_command_moves_lingers_at_its_old_place(mode: str, lingers: bool) -> None:
+    """Packets come here until the command on the other node has ended; routing goes by the dummy."""
+    diary: list[str] = []
+    addresses = FakeAddresses(diary)
+    there = msgspec.structs.replace(SIX, interface=DUMMY)
+    router = msgspec.structs.replace(ROUTER, vips=(there,), mode=mode)
+    mine = Vips(router, addresses, FakeAnnouncer(diary), lambda _names: {})
+    mine.place({"eth0": ETH0, DUMMY: msgspec.structs.replace(ETH0, index=8, name=DUMMY)}, NOW)
+    mine.take(NOW)
+    assert set(addresses.there) == {Held(8, SIX.prefix)}
+
+    mine.drop()
+
+    assert set(addresses.there) == ({Held(MUTE, SIX.prefix)} if lingers else set())
