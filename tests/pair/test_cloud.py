@@ -138,7 +138,7 @@ def test_an_engine_that_starts_again_tells_the_state_again(stage: Stage) -> None
     pid = vrrp_of(active)
     stood = len(stage.cloud.said(active.name))
 
-    engine = active.place.run(["pgrep", "-f", "-m director engine"]).stdout.split()
+    engine = active.place.run(["pgrep", "-f", "director engine"]).stdout.split()
     active.place.run(["kill", "-KILL", *engine])
     eventually(lambda: len(stage.cloud.said(active.name)) > stood, WITHIN, "the state told again")
 
