@@ -6,6 +6,8 @@
 # turn comes, or by the reading.
 """Ask every tenth of a second whether our services are still there."""
 
+from collections.abc import Callable
+
 import trio
 
 from director.engine.reconcile import Reconciler
@@ -14,8 +16,13 @@ from director.kernel.hands import Hands
 EVERY = 0.1  # seconds
 
 
-async def watch(reconciler: Reconciler, hands: Hands) -> None:
-    """For ever. What we believe to stand and is gone has the whole table read at once."""
+async def watch(
+    reconciler: Reconciler, hands: Hands, shield: Callable[[], None] = lambda: None
+) -> None:
+    """For ever. What we believe to stand and is gone has the whole table read at once.
+
+    First of all `shield`, for until it is mended the stack answers RST.
+    """
     keys = [key for one in reconciler.facts.config.services for key in one.virtuals]
     turn = 0
     while keys:
@@ -27,4 +34,5 @@ async def watch(reconciler: Reconciler, hands: Hands) -> None:
             continue
         lost = sorted(key for key in asked if key in observed.table and not hands.stands(key))
         if lost:
+            shield()
             reconciler.suspect(lost)

@@ -134,7 +134,9 @@ class Engine:
                 await self._firewall.start(nursery)
                 await nursery.start(self._following.run)
                 await nursery.start(self._reconciler.run)
-                nursery.start_soon(canary.watch, self._reconciler, self._hands)
+                nursery.start_soon(
+                    canary.watch, self._reconciler, self._hands, self._firewall.shield
+                )
                 nursery.start_soon(doors.serve, workers_door, workers.converse)
                 nursery.start_soon(doors.serve, view_door, self._verbs.view)
                 nursery.start_soon(doors.serve, control_door, self._verbs.control)

@@ -68,6 +68,28 @@ async def test_a_lost_table_is_told_where_the_peer_alone_has_the_connections(
     assert len(losses) == told
 
 
+async def test_clients_are_shielded_before_anything_is_mended(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Once for a loss, with the table as it was lost; and never while it stands."""
+    scene = Scene(config_of(5, resync=RESYNC))
+    shielded: list[tuple[float, int]] = []
+    scene.all_up()
+    await nursery.start(scene.reconciler.run)
+    nursery.start_soon(
+        canary.watch,
+        scene.reconciler,
+        scene.kernel,
+        lambda: shielded.append((trio.current_time(), len(scene.kernel.table))),
+    )
+
+    await trio.sleep(1.05)
+    scene.kernel.table.clear()
+    await trio.sleep(1.0)
+
+    assert shielded == [(pytest.approx(1.1), 0)]
+
+
 async def test_one_service_that_was_removed_is_found_in_turn(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
