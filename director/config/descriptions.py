@@ -166,7 +166,9 @@ DESCRIPTIONS = {
     "sorry_server": "Serves when too few are up.",
     "panic_below": "With a smaller share up, all count as up.",
     "one_packet": "UDP: each packet is scheduled for itself.",
-    "masquerade": "For whom the source address is translated, to the VIP.",
+    "masquerade": "For whom the source address is translated, to the VIP: never, always, hairpin, "
+    "or networks of clients.",
+    "masquerade_as": "An address that moves with the VIP, in place of the VIP.",
     "allow": "Networks of clients; everybody else is dropped.",
     "family": '"ipv4" or "ipv6": a mark has one service for each.',
     "match": "What the director marks with fwmark.",
