@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checks.http1 import BODY_MAX, HEAD_MAX, HttpTalk
@@ -51,6 +51,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("data", "said"), ANSWERS.items())
+@settings(max_examples=20)
 @given(places=st.lists(st.integers(0, 200), max_size=6))
 def test_an_answer_however_it_is_cut(
     data: bytes, said: tuple[str, bool], places: list[int]
@@ -64,11 +65,10 @@ def test_an_answer_however_it_is_cut(
         kept = _fed(_talk(keep=True), pieces)
 
         assert plain == Verdict(ok=text.startswith("HTTP 20"), text=text)
-        # A byte too many is seen only if it comes with the rest: later the lane sees it.
-        assert kept in {
-            Verdict(ok=text.startswith("HTTP 20"), text=text, keep=one)
-            for one in (keep, b"+" in data)
-        }
+        good = text.startswith("HTTP 20")
+        # A byte too many is seen here only if it comes with the rest; later the lane sees it.
+        late = b"+" in data and len(pieces) > 1
+        assert kept in {Verdict(ok=good, text=text, keep=one) for one in (keep, keep or late)}
 
 
 REFUSED = {

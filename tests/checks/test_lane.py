@@ -122,6 +122,31 @@ def test_a_kept_connection_that_the_server_ends_costs_no_outcome() -> None:
     _play(scene)
 
 
+def test_a_kept_connection_that_ends_at_the_next_request_costs_no_outcome() -> None:
+    """
+    Nothing of an answer came over it: asked once more, over a fresh one, and only once.
+    """
+
+    class Tired(Servers):
+        async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            await reader.readuntil(b"\r\n\r\n")
+            if self.connections < 3:
+                writer.write(OK)
+                await reader.readuntil(b"\r\n\r\n")
+
+    async def scene() -> None:
+        async with Tired().running() as servers, Lane(keep_max=5) as lane:
+            texts = [
+                (await _attempt(lane, _target(servers.port), _keeping())).text for _ in range(3)
+            ]
+
+            assert texts == ["HTTP 200", "HTTP 200", "connection closed"]
+            assert servers.connections == 3
+
+    _play(scene)
+
+
 def test_a_kept_connection_that_breaks_within_an_answer_is_the_servers() -> None:
     """
     Once a byte of an answer came there is no second try.
