@@ -4,10 +4,17 @@ import msgspec
 import pytest
 
 from director.model.check import Health
-from director.model.config import Config
+from director.model.config import Config, SyncSettings
 from director.model.ops import Observed
 from director.model.pool import Place
-from director.model.service import Counters, Destination, Protocol, Table
+from director.model.service import (
+    Counters,
+    Destination,
+    Forwarding,
+    Protocol,
+    Table,
+    Tunnel,
+)
 from director.policy.once import wanted
 from director.policy.weight import Override
 from tests.director.engine.scene import ONE, TWO, WEB, Scene, config_of, standing, table
@@ -89,6 +96,27 @@ async def test_with_what_an_engine_knows_it_wants_the_same(
     found = wanted(config, scene.facts.observed, overrides, healths)
 
     assert found == scene.reconciler.desired["s0"].table
+
+
+@pytest.mark.parametrize("word", [{}, {("s0", "web2"): Override("drain")}])
+def test_a_tunnel_stays_while_connections_are_synced(
+    word: dict[tuple[str, str], Override],
+) -> None:
+    """
+    Empty or not: the peer may know a connection that needs it, and nobody stays here to wait.
+    """
+    config = config_of()
+    if not word:
+        config = with_service(config, members=config.services[0].members[:1])
+    there = Observed(table={WEB: table(web1=100)}, counters={Place(WEB, TWO): Counters()})
+    there.table[WEB].destinations[TWO] = Destination(
+        weight=0, forwarding=Forwarding.TUN, tunnel=Tunnel()
+    )
+    assert weights(wanted(config, there, word)) == {ONE.address: 100}
+
+    there.sync["master"] = SyncSettings(interface="lo")
+
+    assert weights(wanted(config, there, word)) == {ONE.address: 100, TWO.address: 0}
 
 
 def test_an_engine_that_never_heard_of_it_has_no_verdict() -> None:
