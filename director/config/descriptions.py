@@ -68,7 +68,7 @@ DESCRIPTIONS = {
     "after": "How long it has been well, before it takes back.",
     "coverage": "Which share of the connections it must know.",
     "deadline": "Takes back in any case then.",
-    "mode": '"addresses" of the interface, "dummy": announced to nobody; "hook": a command moves them.',
+    "mode": '"addresses" of the interface, "dummy": announced to nobody; "hook": by a command.',
     "hook": 'With mode = "hook": the command that moves the addresses, as a cloud needs.',
     "mac": '"virtual": the VIPs have the virtual MAC of RFC 9568.',
     "routes": "Routes that are there while active.",
