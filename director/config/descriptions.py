@@ -16,7 +16,6 @@ DESCRIPTIONS = {
     "FileTable.link": "How the two directors talk. It never decides who is active.",
     "FileTable.api": "HTTP door.",
     "FileTable.hooks": "Commands that are run on events.",
-    "masquerade_as": "Whom NAT real servers see: one address of each family, else the VIP.",
     "RouterOverlay.hook": 'With mode = "hook": the command that moves the address.',
     "RouterTable.hook": 'With mode = "hook": the command that moves the address.',
     "send": "What is said once connected.",

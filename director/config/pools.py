@@ -27,11 +27,17 @@ from director.config.schema import (
 )
 from director.config.servers import Servers
 from director.config.spellings import Flag
-from director.config.virtuals import Virtuals
+from director.config.virtuals import Virtuals, Written
 from director.model.address import family_of
 from director.model.check import Check, TcpCheck
 from director.model.pool import Member, Service
-from director.model.service import Forwarding, Persistence, ServiceSettings, Tunnel
+from director.model.service import (
+    Forwarding,
+    Persistence,
+    ServiceKey,
+    ServiceSettings,
+    Tunnel,
+)
 
 OFF = "off"
 DRAIN = 300.0
@@ -75,11 +81,7 @@ class Pools:
         )
         self._check_flags(table, settings, key)
         members, sorry = self._pool(table, settings, key)
-        if written.follows:
-            families = {family_of(address) for one in members for address in one.addresses}
-            written.keep_families(families)
-            self._refuse_sets(table, key)
-        virtuals = [virtual for virtual, _ in written.virtuals]
+        virtuals = self._virtuals(written, members, table, key)
         allow = read_allow(table, virtuals, key, self.found)
         whole = members if sorry is None else [*members, sorry]
         masquerade = read_masquerade(table, virtuals, whole, key, self.found)
@@ -114,12 +116,20 @@ class Pools:
             follows=tuple(follow for follow, _ in written.follows),
         )
 
-    def _refuse_sets(self, table: ServiceTable, key: Key) -> None:
-        """Our nftables sets are made when the file is read, and these addresses come later."""
-        for name in ("allow", "masquerade"):
+    def _virtuals(
+        self, written: Written, members: list[Member], table: ServiceTable, key: Key
+    ) -> list[ServiceKey]:
+        """Those that the file names; of followed interfaces, in the families of the pool.
+
+        Our nftables sets are made when the file is read, and these addresses come later.
+        """
+        if written.follows:
+            written.keep_families({family_of(one) for each in members for one in each.addresses})
+        for name in ("allow", "masquerade") if written.follows else ():
             if not isinstance(getattr(table, name), UnsetType):
                 fault = f"{name} knows no addresses of an interface that come and go"
                 self.found.add((*key, name), fault, "write the addresses into virtual")
+        return [virtual for virtual, _ in written.virtuals]
 
     def _drain(self, text: str, key: Key) -> float:
         seconds = read_duration(text, key, self.found)
