@@ -56,7 +56,8 @@ class Cloud:
 
     def said(self, node: str) -> list[str]:
         """What a node's command was told: from and to."""
-        every = sorted(one.name.split("-", 1)[1] for one in (self.folder / "said").iterdir())
+        names = sorted(one.name for one in (self.folder / "said").iterdir())
+        every = [one.split("-", 1)[1] for one in names]
         return [one.removeprefix(f"{node}-") for one in every if one.startswith(f"{node}-")]
 
 
