@@ -171,4 +171,7 @@ DESCRIPTIONS = {
     "allow": "Networks of clients; everybody else is dropped.",
     "family": '"ipv4" or "ipv6": a mark has one service for each.',
     "match": "What the director marks with fwmark.",
+    "ports": 'Ports and ranges of them, as in ["21", "30000-31000"].',
+    "on": "Kinds of events: role, service, destination, config.",
+    "run": "The command and its arguments, from the root.",
 }
