@@ -256,7 +256,8 @@ class Lane:
             self._kept.add(attempt.target.key, attempt.sock)
             attempt.sock = None
         seconds = self._clock() - attempt.started
-        self._tell(attempt, Outcome(ok=verdict.ok, text=verdict.text, seconds=seconds))
+        outcome = Outcome(verdict.ok, verdict.text, seconds, share=verdict.share)
+        self._tell(attempt, outcome)
 
     def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
         if not attempt.over:

@@ -21,7 +21,8 @@ class Tally(msgspec.Struct, frozen=True):
 
     `against` counts the newest outcomes in a row that contradict `health`. `failure` is the text
     of the last failure, `since` the wall-clock seconds of the last transition (0: none yet), and
-    `outcomes` are the newest last.
+    `outcomes` are the newest last. `share` is what the server asked for the last time that it was
+    well: no rise and no fall, it counts at once.
     """
 
     health: Health = "unknown"
@@ -29,6 +30,7 @@ class Tally(msgspec.Struct, frozen=True):
     failure: str = ""
     since: float = 0.0
     outcomes: tuple[str, ...] = ()
+    share: float | None = None
 
     @property
     def reason(self) -> str:
@@ -47,11 +49,12 @@ def judge(pace: Pace, tally: Tally, outcome: Outcome, now: float) -> Tally:
     if outcome.ours:
         return msgspec.structs.replace(tally, outcomes=outcomes)
     failure = tally.failure if outcome.ok else outcome.text
+    share = outcome.share if outcome.ok else tally.share
     found: Health = "up" if outcome.ok else "down"
     against = 0 if found == tally.health else tally.against + 1
     if against and against >= _needed(pace, tally.health):
-        return Tally(found, 0, failure, now, outcomes)
-    return Tally(tally.health, against, failure, tally.since, outcomes)
+        return Tally(found, 0, failure, now, outcomes, share)
+    return Tally(tally.health, against, failure, tally.since, outcomes, share)
 
 
 def _needed(pace: Pace, health: Health) -> int:
@@ -72,9 +75,10 @@ def resume(standing: Standing) -> Tally:
     outcomes = standing.outcomes[-OUTCOMES_KEPT:]
     if not outcomes and standing.reason:
         outcomes = (standing.reason,)
-    return Tally(standing.health, 0, failure, standing.since, outcomes)
+    return Tally(standing.health, 0, failure, standing.since, outcomes, standing.share)
 
 
 def standing_of(key: str, tally: Tally) -> Standing:
     """The tally as it crosses to the engine."""
-    return Standing(key, tally.health, tally.reason, tally.since, tally.outcomes)
+    reason, share = tally.reason, tally.share
+    return Standing(key, tally.health, reason, tally.since, tally.outcomes, share)

@@ -57,11 +57,14 @@ class Roster:
         return Change(gone, fresh)
 
     def learn(self, key: str, outcome: Outcome, now: float) -> Standing | None:
-        """Count one outcome; the new standing when it is a transition. `now` is wall clock."""
+        """Count one outcome; the new standing when it is a transition, or another share.
+
+        `now` is wall clock.
+        """
         before = self._tallies[key]
         after = judge(self._targets[key].check.pace, before, outcome, now)
         self._tallies[key] = after
-        if after.health == before.health:
+        if (after.health, after.share) == (before.health, before.share):
             return None
         self._unjudged.discard(key)
         return standing_of(key, after)

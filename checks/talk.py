@@ -17,11 +17,15 @@ Transport = Literal["tcp", "udp", "icmp"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a talk came to. `keep`: the connection may serve the target's next probe, too."""
+    """What a talk came to. `keep`: the connection may serve the target's next probe, too.
+
+    `share` of its weight is what the server asks for.
+    """
 
     ok: bool
     text: str
     keep: bool = False
+    share: float | None = None
 
 
 class Talk:

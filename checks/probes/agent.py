@@ -2,8 +2,9 @@
 # on which the server says one line of words, separated by spaces, tabs or commas, and closes.
 #
 #   up, ready       it may serve
-#   down, failed, stopped (each perhaps with #and a reason), maint, drain, 0%     it may not
-#   1% to 100%      its share: told in the outcome, and above 0 it may serve
+#   down, failed, stopped (each perhaps with #and a reason)     it is down, as fast as `fall` says
+#   maint, drain    no new connections, at once: it is well, and asks for none
+#   0% to 100%      its share of the weight, at once
 #   maxconn:N       passed over
 #
 # Of several words the worst decides. Nothing that is known is no answer.
@@ -19,7 +20,8 @@ LINE_MAX = 1024
 WORDS = re.compile(r"[ \t,]+")
 SHARE = re.compile(r"([0-9]{1,3})%")
 SERVING = {"up", "ready"}
-RESTING = {"down", "failed", "fail", "stopped", "maint", "drain"}
+DOWN = {"down", "failed", "fail", "stopped"}
+RESTING = {"maint", "drain"}
 
 
 class AgentTalk(Talk):
@@ -47,15 +49,26 @@ def judge(line: bytes) -> Verdict:
     """What a line says."""
     if len(line) > LINE_MAX or not line.isascii() or b"\0" in line:
         return INVALID
-    known = ""
+    found: tuple[float, str] | None = None  # the share, and the word for it
     for word in WORDS.split(line.decode().strip()):
         name = word.partition("#")[0].lower()
-        share = SHARE.fullmatch(name)
-        if name in RESTING or (share and int(share[1]) == 0):
+        if name in DOWN:
             return Verdict(ok=False, text=f"agent: {_shown(word)}")
-        if share or (name in SERVING and not known):
-            known = name
-    return Verdict(ok=True, text=f"agent: {known}") if known else INVALID
+        share = _share_of(name)
+        if share is not None and (found is None or share < found[0]):
+            found = share, name
+    if found is None:
+        return INVALID
+    return Verdict(ok=True, text=f"agent: {found[1]}", share=found[0])
+
+
+def _share_of(name: str) -> float | None:
+    """Of its weight; None for a word that says nothing of it."""
+    if percent := SHARE.fullmatch(name):
+        return min(int(percent[1]), 100) / 100
+    if name in RESTING:
+        return 0.0
+    return 1.0 if name in SERVING else None
 
 
 def _shown(word: str) -> str:

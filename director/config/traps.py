@@ -11,6 +11,7 @@ from msgspec import UnsetType
 from director.config.faults import Findings, Key
 from director.config.readers import listed
 from director.config.schema import FileTable, RealServerTable, ServiceTable
+from director.model.check import AgentCheck
 from director.model.config import SyncSettings
 from director.model.pool import Service
 from director.model.profile import VS
@@ -116,6 +117,13 @@ class Traps:
         if service.slow_start and service.settings.scheduler in REBUILT:
             fault = f"each step of a ramp would have {service.settings.scheduler} move clients"
             self.found.add((*key, "slow_start"), fault, "leave it out, or write another scheduler")
+        asked = any(isinstance(one, AgentCheck) for each in service.pool for one in each.checks)
+        if asked and service.settings.scheduler in REBUILT:
+            fault = (
+                f"each weight that an agent asks for has {service.settings.scheduler} move clients"
+            )
+            mend = "write another check, or another scheduler"
+            self.found.add((*key, "scheduler"), fault, mend)
         if service.sorry is not None and service.panic_below is not None:
             fault = "when all fail, either the sorry server serves or all real servers do"
             self.found.add((*key, "panic_below"), fault, "leave this or sorry_server out")

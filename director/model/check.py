@@ -133,7 +133,8 @@ class Standing(msgspec.Struct, frozen=True):
     """What a worker believes about one target.
 
     `reason` is the last outcome in the field's words (`layer4 timeout`, `HTTP 503`); `since` is
-    wall-clock seconds of the last transition; `outcomes` are the newest last.
+    wall-clock seconds of the last transition; `outcomes` are the newest last. `share` is what an
+    agent asks for, of its weight; None: nobody does.
     """
 
     key: str
@@ -141,3 +142,4 @@ class Standing(msgspec.Struct, frozen=True):
     reason: str = ""
     since: float = 0.0
     outcomes: tuple[str, ...] = ()
+    share: float | None = None

@@ -146,6 +146,7 @@ def _row(facts: Facts, service: Service, seen: _Seen, course: Course, now: float
         override,
         facts.weight_in_kernel(place),
         turn=turn,
+        agent=seen.verdict.share,
         ramp=ramp_of(service, place.endpoint, course, now),
     )
     cut_at = NEVER

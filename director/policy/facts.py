@@ -74,6 +74,8 @@ class Facts:
                 self._undecided.add(standing.key)
             else:
                 self._undecided.discard(standing.key)
+            if before is None or before.share != standing.share:
+                touched |= self.probing.users[standing.key]
             if before is None or before.health != standing.health:
                 touched |= self.probing.users[standing.key]
                 if standing.health == "down":

@@ -8,12 +8,16 @@ from director.model.check import Health, Standing
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Is a destination fit, since when (wall-clock seconds), and what said so."""
+    """Is a destination fit, since when (wall-clock seconds), and what said so.
+
+    `share` of its weight is the least that an agent asks for; None: nobody does.
+    """
 
     health: Health
     reason: str = ""
     since: float = 0.0
     outcomes: tuple[str, ...] = ()
+    share: float | None = None
 
 
 UNCHECKED = Verdict("up", "not checked")
@@ -27,13 +31,20 @@ def judge(standings: Sequence[Standing], need: str) -> Verdict:
     """
     if not standings:
         return UNCHECKED
-    deciding: Health = "down" if need == "all" else "up"
-    for health in (deciding, "unknown"):
+    deciding = _deciding(standings, need)
+    shares = [one.share for one in standings if one.share is not None]
+    return Verdict(
+        deciding.health,
+        deciding.reason,
+        deciding.since,
+        deciding.outcomes,
+        min(shares, default=None),
+    )
+
+
+def _deciding(standings: Sequence[Standing], need: str) -> Standing:
+    for health in ("down" if need == "all" else "up", "unknown"):
         for standing in standings:
             if standing.health == health:
-                return _verdict(standing)
-    return _verdict(max(standings, key=lambda standing: standing.since))
-
-
-def _verdict(standing: Standing) -> Verdict:
-    return Verdict(standing.health, standing.reason, standing.since, standing.outcomes)
+                return standing
+    return max(standings, key=lambda standing: standing.since)

@@ -157,7 +157,7 @@ def test_tcp_that_says_what_is_expected() -> None:
 def test_an_agent() -> None:
     outcome, _ = _stream(b"drain\n", AgentCheck(pace=PACE))
 
-    assert (outcome.ok, outcome.text) == (False, "agent: drain")
+    assert (outcome.ok, outcome.text, outcome.share) == (True, "agent: drain", 0.0)
 
 
 def test_none_is_always_up() -> None:

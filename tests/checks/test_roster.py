@@ -30,6 +30,19 @@ def test_a_new_list_tells_who_goes_and_who_comes() -> None:
     assert len(roster) == 2
 
 
+def test_another_share_is_told_as_a_transition_is() -> None:
+    """At once, and once; it stays while the server fails, for it says nothing of the share."""
+    roster = Roster()
+    roster.take(Targets(1, (A,)))
+    half = Outcome(ok=True, text="agent: 50%", share=0.5)
+
+    told = [roster.learn("a", one, 1.0) for one in (half, half, BAD, GOOD)]
+
+    assert [one and one.share for one in told] == [0.5, None, None, None]
+    assert told[3] is not None
+    assert (told[3].health, roster.levels().standings[0].share) == ("up", None)
+
+
 def test_the_count_of_a_target_that_stays_goes_on() -> None:
     roster = Roster()
     roster.take(Targets(1, (A,)))

@@ -21,10 +21,12 @@ AGENTS = {
     b"up 75%\n":                 (True, "agent: 75%"),
     b"maxconn:30, up\n":         (True, "agent: up"),
     b"UP\n":                     (True, "agent: up"),
-    b"0%\n":                     (False, "agent: 0%"),
-    b"drain\n":                  (False, "agent: drain"),
-    b"maint\n":                  (False, "agent: maint"),
-    b"75% drain\n":              (False, "agent: drain"),
+    b"0%\n":                     (True, "agent: 0%"),
+    b"drain\n":                  (True, "agent: drain"),
+    b"maint\n":                  (True, "agent: maint"),
+    b"75% drain\n":              (True, "agent: drain"),
+    b"drain 75%\n":              (True, "agent: drain"),
+    b"75% down\n":               (False, "agent: down"),
     b"ready,down#no_disk\n":     (False, "agent: down#no_disk"),
     b"stopped\nup\n":            (False, "agent: stopped"),
     b"failed#\x1b[2J\n":         (False, "agent: failed#?[2J"),
@@ -49,6 +51,21 @@ def test_what_an_agent_says(data: bytes, said: tuple[bool, str]) -> None:
     assert whole.begin() == LISTEN
     assert _said(whole.hear(data)) == said
     assert _said(next(step for step in steps if step != LISTEN)) == said
+
+
+SHARES = {
+    b"up\n": 1.0, b"ready 75%\n": 0.75, b"100%\n": 1.0, b"999%\n": 1.0, b"0%\n": 0.0,
+    b"maint\n": 0.0, b"drain\n": 0.0, b"down\n": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "share"), SHARES.items())
+def test_what_share_an_agent_asks_for(data: bytes, share: float | None) -> None:
+    """Of its weight; one that is down asks for nothing."""
+    verdict = AgentTalk(AgentCheck()).hear(data)
+
+    assert isinstance(verdict, Verdict)
+    assert verdict.share == share
 
 
 def test_an_agent_may_end_its_line_by_closing() -> None:

@@ -300,6 +300,7 @@ WRONG = {
     "hysteresis that is never met": (WEB, "hysteresis = 1 #<\nquorum = 2\n" + WEB, "services.web.hysteresis", "could not be met, or lost", "leave it out"),
     "hysteresis that is never lost": (WEB, "hysteresis = 1 #<\n" + WEB, "services.web.hysteresis", "could not be met, or lost", "leave it out"),
     "slow start of a hash": (WEB, 'slow_start = "30s" #<\nscheduler = "mh"\n' + WEB, "services.web.slow_start", "would have mh move clients", "another scheduler"),
+    "an agent of a hash": ('checks = ["health"]', 'scheduler = "sh" #<\nchecks = [{ kind = "agent", port = 9090 }]', "services.web.scheduler", "has sh move clients", "another scheduler"),
     "sorry and panic": (WEB, 'panic_below = "30%" #<\nsorry_server = "app1"\n' + WEB, "services.web.panic_below", "either the sorry server", "leave this or sorry_server out"),
     "panic beyond all": (WEB, 'panic_below = "130%" #<\n' + WEB, "services.web.panic_below", "is not a share", '"30%"'),
     "no share": (WEB, 'panic_below = "few" #<\n' + WEB, "services.web.panic_below", "is not a share", '"30%"'),

@@ -70,6 +70,21 @@ def test_what_the_kernel_has_for_a_place() -> None:
     assert facts.weight_in_kernel(Place(TLS, ONE)) is None
 
 
+def test_an_agents_share_is_weight_at_once() -> None:
+    """Of one that is up; and a share that changes does not begin a failure anew."""
+    facts = Facts(Config(node="lb1", interfaces={}, services=(failing(WEB, "auto", 30.0),)))
+    up, down = standing(11, "up"), standing(11, "down")
+
+    facts.learn_standings([msgspec.structs.replace(up, share=0.3)], now=1.0)
+    assert there(facts, WEB, 1.0) == [30]
+    assert facts.learn_standings([msgspec.structs.replace(up, share=0.0)], now=2.0) == {"web"}
+    assert there(facts, WEB, 2.0) == [0]
+
+    facts.learn_standings([msgspec.structs.replace(down, share=0.0)], now=3.0)
+    facts.learn_standings([msgspec.structs.replace(down, share=0.9)], now=9.0)
+    assert facts.down_since(Place(WEB, ONE), "all") == 3.0
+
+
 def test_an_override_that_is_taken_back_touches_its_service() -> None:
     """And is gone."""
     from director.policy.weight import Override

@@ -1,5 +1,6 @@
 """policy/verdict: several probes, one health."""
 
+import msgspec
 import pytest
 
 from director.model.check import Health, Standing
@@ -26,6 +27,19 @@ def test_judge(standings: tuple[Standing, ...], need: str, health: Health, reaso
     verdict = judge(standings, need)
 
     assert (verdict.health, verdict.reason) == (health, reason)
+
+
+@pytest.mark.parametrize(
+    ("shares", "want"),
+    [((None, None), None), ((0.5, None), 0.5), ((0.5, 0.2), 0.2), ((0.0, 1.0), 0.0)],
+)
+def test_the_least_share_counts(
+    shares: tuple[float | None, float | None], want: float | None
+) -> None:
+    """Of several agents; whoever has no opinion takes nothing away."""
+    standings = [msgspec.structs.replace(UP, share=share) for share in shares]
+
+    assert judge(standings, "all").share == want
 
 
 def test_nothing_to_probe_is_up() -> None:
