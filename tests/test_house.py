@@ -33,6 +33,7 @@ FLOORS = {
     "director.exec": 5,
     "director.drill": 5,
     "checks.worker": 5,
+    "checks.once": 5,
     "director.link": 4,
     "director.systemd": 4,
     "director.ask": 4,

@@ -123,6 +123,8 @@ def _add_operating(verb: Verb) -> None:
     )
     maintenance.add_argument("switch", choices=("on", "off"))
     maintenance.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
+    probe = verb("probe", "cli.probe:probe", "run a real server's checks now, by hand")
+    probe.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
     drain = verb(
         "drain", "cli.operate:drain", "no new connections, and out of the table once it is empty"
     )

@@ -67,6 +67,16 @@ class Levels(msgspec.Struct, frozen=True, tag="levels"):
     standings: tuple[Standing, ...]
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What one attempt by hand came to, and how long it took. `share`: as in Standing."""
+
+    key: str
+    ok: bool
+    text: str
+    seconds: float = 0.0
+    share: float | None = None
+
+
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     """Engine to vrrp: the routers to play. The same struct is what vrrp.json holds.
 
