@@ -199,9 +199,9 @@ class Reconciler:
         self._before, self._said = None, ()
 
     def _is_lost(self, believed: Observed, observed: Observed) -> bool:
-        ours = [key for one in self.facts.services.values() for key in one.virtuals]
-        return any(key in believed.table for key in ours) and not any(
-            key in observed.table for key in ours
+        services = self.facts.services.values()
+        return not any(key in observed.table for one in services for key in one.virtuals) and any(
+            key in believed.table for one in services for key in one.virtuals
         )
 
     async def _read(self) -> Observed | None:
