@@ -112,14 +112,20 @@ class Ipvs:
         """The same, with a stop after each service."""
         table: Table = {}
         counters: dict[Place, Counters] = {}
-        found = self.collect(GET_SERVICE, b"", self._decoder.service, dump=True)
-        for key, settings in filter(None, found):
+        # Copied in one go, for a dump that others use the socket in between would be torn; decoding
+        # takes five times as long, and is done one by one.
+        bodies = self.collect(GET_SERVICE, b"", bytes, dump=True)
+        bodies.reverse()
+        while bodies:
             yield
+            if (one := self._decoder.service(memoryview(bodies.pop()))) is None:
+                continue
+            key, settings = one
             take = partial(self._decoder.destination, family=key.family)
             request = nest(SERVICE, encode_key(key))
             there = VirtualService(settings, {})
-            for one in filter(None, self.collect(GET_DEST, request, take, dump=True)):
-                endpoint, destination, counted = one
+            for end in filter(None, self.collect(GET_DEST, request, take, dump=True)):
+                endpoint, destination, counted = end
                 there.destinations[endpoint] = destination
                 counters[Place(key, endpoint)] = counted
             table[key] = there

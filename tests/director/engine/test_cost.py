@@ -79,7 +79,8 @@ async def test_a_transition_costs_the_same_whatever_stands_beside_it() -> None:
 
 async def test_an_old_reading_is_let_go_in_slices() -> None:
     """All of it, and what comes meanwhile is acted on before the end."""
-    scene = Scene(config_of(FREED + 1))
+    config = config_of(3 * FREED)
+    scene = Scene(config)
     await scene.reconciler.round()
     old = scene.facts.observed
     assert old is not None
@@ -98,4 +99,4 @@ async def test_an_old_reading_is_let_go_in_slices() -> None:
 
     assert not old.table
     assert not old.counters
-    assert 1 in left
+    assert any(0 < one < len(config.services) for one in left)  # trio shuffles: not each of them
