@@ -211,7 +211,8 @@ class Reconciler:
     async def _read(self) -> Observed | None:
         """The whole kernel, with the news attended to in between; None when it cannot be read."""
         self._journal = []
-        reading = self._hands.observing(sysctls_read(self.facts.config))
+        known = self.facts.observed.table if self.facts.observed else None
+        reading = self._hands.observing(sysctls_read(self.facts.config), known)
         try:
             while True:
                 ends = perf_counter() + SLICE
