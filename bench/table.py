@@ -91,6 +91,8 @@ def write_files(folder: Path, services: int) -> None:
     changed = (services - 1, CHANGED)
     (folder / "director.toml").write_text(director_file(services))
     (folder / "director-changed.toml").write_text(director_file(services, changed))
+    checked = director_file(services, checked={services - 1})
+    (folder / "director-checked.toml").write_text(checked)
     (folder / "keepalived.conf").write_text(keepalived_file(services))
     (folder / "keepalived-changed.conf").write_text(keepalived_file(services, changed))
     (folder / "ipvsadm").write_text(ipvsadm_file(services))

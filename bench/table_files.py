@@ -1,6 +1,6 @@
 """One IPVS table in the words of each peer: N services with 8 destinations. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 DESTINATIONS = 8
 HEAD = """\
@@ -18,7 +18,7 @@ SERVICE = """\
 [services.s{number}]
 virtual = "{address}:80"
 held = "elsewhere"
-checks = "none"
+checks = {checks}
 real_servers = [{servers}]
 """
 # keepalived's checker alone, and no checkers in it: all that it does is programming the table.
@@ -54,14 +54,17 @@ def weights(services: int, changed: Changed) -> Iterator[tuple[int, list[tuple[s
         yield number, pool
 
 
-def director_file(services: int, changed: Changed = None) -> str:
-    """director.toml."""
+def director_file(services: int, changed: Changed = None, *, checked: Container[int] = ()) -> str:
+    """director.toml; the services in `checked` have TCP checks, the others none."""
     parts = [HEAD]
     for number, pool in weights(services, changed):
         servers = ", ".join(
             f'{{ server = "{address}", weight = {weight} }}' for address, weight in pool
         )
-        parts.append(SERVICE.format(number=number, address=virtual(number), servers=servers))
+        checks = '[{ kind = "tcp" }]' if number in checked else '"none"'
+        parts.append(
+            SERVICE.format(number=number, address=virtual(number), servers=servers, checks=checks)
+        )
     return "".join(parts)
 
 

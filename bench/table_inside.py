@@ -6,16 +6,16 @@ import json
 import os
 import select
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from bench.table_files import DESTINATIONS, server, virtual
-from director import paths
+from bench.table_worker import CheckWorker
 from director.config.load import load
 from director.kernel.codec import encode
 from director.kernel.hands import KernelHands
@@ -26,8 +26,6 @@ from director.model.ops import AddDestination, AddService, Observed, TableOp
 from director.model.service import Destination, ServiceKey, ServiceSettings
 from director.policy.once import wanted
 from director.policy.plan import diff
-from director.wire.messages import Ask
-from director.wire.messages import encode as encode_message
 
 Found = dict[str, object]
 DIRECTOR = (sys.executable, "-m", "director")
@@ -158,31 +156,38 @@ def _keepalived(services: int, folder: Path, *, change: bool) -> Found:
 
 
 def by_engine(services: int, folder: Path) -> Found:
-    """An engine from its start; then transitions, alone and while the table is shown."""
+    """An engine from its start; then transitions, alone and while the table is shown.
+
+    The last service alone is checked: by us.
+    """
     runtime = Path("/run/director")
     places = ("--runtime", str(runtime), "--state", "/run/state", "--node", "lb1")
-    argv = [*DIRECTOR, "engine", "--config", str(folder / "director.toml"), *places]
-    look = KernelLook()
+    argv = [*DIRECTOR, "engine", "--config", str(folder / "director-checked.toml"), *places]
+    look, last = KernelLook(), services - 1
     began = time.perf_counter()
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
-        wait(lambda: last_weight(look, services - 1) is not None)
+        wait(lambda: last_weight(look, last) is not None)
         program_s = time.perf_counter() - began
         wait((runtime / "control.sock").exists)
         rss = mib(process.pid)
-        alone = [transition(look, runtime, services, number) for number in range(TRANSITIONS)]
-        shown = subprocess.Popen(
-            [*DIRECTOR, "show", *places[:2], "--timeout", "60s", "--json"],
-            stdout=subprocess.DEVNULL,
-        )
-        beside: list[float] = []
-        while shown.poll() is None or not beside:
-            beside.append(transition(look, runtime, services, 1000 + len(beside)))
+        with closing(CheckWorker(runtime)) as worker:
+            wait(lambda: last_weight(look, last) == DESTINATIONS)
+            alone = [transition(worker, look, last) for _ in range(TRANSITIONS)]
+            shown = subprocess.Popen(
+                [*DIRECTOR, "show", *places[:2], "--timeout", "60s", "--json"],
+                stdout=subprocess.DEVNULL,
+            )
+            beside: list[float] = []
+            while shown.poll() is None or not beside:
+                beside.append(transition(worker, look, last))
+        assert shown.returncode == 0, shown.returncode
         after = mib(process.pid)
         process.kill()
     return {
         "program_s": program_s,
         "transition_s": statistics.median(alone),
         "transition_max_s": max(alone),
+        "transition_beside_show_s": statistics.median(beside),
         "transition_beside_show_max_s": max(beside),
         "beside_show": len(beside),
         "rss_mib": rss,
@@ -190,19 +195,13 @@ def by_engine(services: int, folder: Path) -> Found:
     }
 
 
-def transition(look: KernelLook, runtime: Path, services: int, number: int) -> float:
-    """From the word at the socket until the kernel has the weight."""
-    last, weight = services - 1, number + 100
-    name = f"s{last}/{server(last, DESTINATIONS - 1)}"
-    ask = encode_message(Ask("weight", {"server": name, "weight": str(weight)}))
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(runtime / paths.CONTROL_SOCKET))
-        began = time.perf_counter()
-        sock.sendall(ask)
-        while last_weight(look, last) != weight:
-            os.sched_yield()  # the machine has one processor, and the engine needs it
-        took = time.perf_counter() - began
-        assert sock.recv(65536)
+def transition(worker: CheckWorker, look: KernelLook, number: int) -> float:
+    """The last destination of a service goes down, or comes up again: seconds."""
+    at = Endpoint(server(number, DESTINATIONS - 1), 80)
+    (key,) = (one.key for one in worker.targets if one.endpoint == at)
+    up = last_weight(look, number) == 0
+    took = worker.transition(key, "up" if up else "down")
+    assert last_weight(look, number) == (DESTINATIONS if up else 0)
     return took
 
 

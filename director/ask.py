@@ -4,6 +4,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from director import paths
 from director.errors import DirectorError, Exit, NoRight, Unreachable
 from director.wire.framing import BrokenFrame, Unframer
@@ -15,12 +17,12 @@ READ_SIZE = 65536
 def ask_engine(
     runtime: Path, timeout: float, verb: str, *, change: bool = False, **args: str
 ) -> Answer:
-    """The engine's answer.
+    """The engine's answer; one that came in pieces of a text is whole again.
 
     Raises Unreachable, NoRight, or what the engine itself found wrong.
     """
-    *_, last = ask_for_pieces(runtime, timeout, verb, change=change, **args)
-    return last
+    pieces = list(ask_for_pieces(runtime, timeout, verb, change=change, **args))
+    return msgspec.structs.replace(pieces[-1], body="".join(one.body for one in pieces))
 
 
 def ask_for_pieces(

@@ -124,11 +124,12 @@ class Crossing:
         whole = len(service.members) == len(listed(table.real_servers))
         seen: dict[tuple[int, Endpoint], Key] = {}
         served: set[int] = set()
+        virtuals = (*service.virtuals, *_still_to_come(service))
         for index, member in enumerate(service.pool):
             where = _member_key(member, table, key, index if whole else None)
             places = {
                 number: endpoint
-                for number, virtual in enumerate((*service.virtuals, *_still_to_come(service)))
+                for number, virtual in enumerate(virtuals)
                 if (endpoint := endpoint_of(service, member, virtual)) is not None
             }
             served.update(places if member.role != "sorry" else ())
@@ -243,6 +244,8 @@ def _mixed(service: Service, member: Member) -> bool:
 
 def _still_to_come(service: Service) -> list[ServiceKey]:
     """What stands for addresses that an interface will have, in the families that can be served."""
+    if not service.follows:
+        return []
     families = {family_of(address) for one in service.members for address in one.addresses}
     return [
         ServiceKey(family, follow.protocol, port=follow.port)

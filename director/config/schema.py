@@ -209,7 +209,7 @@ class MatchTable(Table, frozen=True):
     ports: Port | str | list[Port | str] | UnsetType = UNSET
 
 
-class RealServerTable(Table, frozen=True):
+class RealServerTable(Table, frozen=True, gc=False):
     """A real server in a service's pool, with what differs from the service."""
 
     server: str
@@ -234,7 +234,7 @@ class SorryTable(Table, frozen=True):
     checks: str | AnyCheck | list[str | AnyCheck] | UnsetType = UNSET
 
 
-class ServiceTable(Table, frozen=True):
+class ServiceTable(Table, frozen=True, gc=False):
     """`[services.NAME]`.
 
     Without `check` and `checks` one of TCP gets `{ kind = "tcp" }` to each real server's port;

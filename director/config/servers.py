@@ -13,7 +13,7 @@ from director.model.address import canonical, family_of, parse_endpoint
 NAMED = re.compile(r"([A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 
 
-class Server(msgspec.Struct, frozen=True):
+class Server(msgspec.Struct, frozen=True, gc=False):
     """What `web1`, `web1:8080`, `10.0.8.22` or `10.0.8.22:8443` stands for."""
 
     name: str

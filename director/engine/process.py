@@ -45,6 +45,9 @@ def run(file: Path, node: str | None, runtime: Path, state: Path) -> None:
 
     Raises DirectorError when the file is wrong, or the system lacks something.
     """
+    # A full collection walks a million objects of a large table, for a second in which no verdict
+    # is acted on. Reference counts free what a round leaves behind; cycles are of faults alone.
+    gc.set_threshold(*COLLECT)
     config = trio.run(read_file, file, node)
     for folder, mode in ((runtime, 0o755), (state, 0o750)):
         try:
@@ -55,10 +58,7 @@ def run(file: Path, node: str | None, runtime: Path, state: Path) -> None:
         seat = take_seat()  # a second writer must fail before it has touched anything
     except Taken as error:
         raise DirectorError(Exit.SYSTEM, *error.faults) from error
-    # A full collection walks a million objects of a large table, for a second in which no verdict
-    # is acted on. Reference counts free what a round leaves behind; cycles are of faults alone.
     gc.freeze()
-    gc.set_threshold(*COLLECT)
     try:
         trio.run(_main, config, runtime, state / paths.STATE_FILE)
     finally:

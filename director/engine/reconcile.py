@@ -45,6 +45,7 @@ from director.policy.upkeep import upkeep
 RETRY_AFTER = 1.0
 LOT = 64  # services that are derived and applied without a look at the news
 SLICE = 0.002  # seconds of reading or comparing without one
+FREED = 1000  # entries of an old reading that are let go without one
 SHOWN_MAX = 40  # operations of one round that are logged one by one
 
 log = logging.getLogger("director.engine")
@@ -84,7 +85,7 @@ class Reconciler:
         self._done = 0  # operations in this round
         self._ready_by = NEVER
         # Of a reading that is under way, or being worked off:
-        self._journal: list[TableOp] = []
+        self._journal: list[TableOp] | None = None  # what was applied meanwhile
         self._before: Observed | None = None  # what we believed
         self._restored: set[ServiceKey] = set()  # services that were lost, with all their own
         self._rivals = Rivals()
@@ -176,7 +177,8 @@ class Reconciler:
         self._resync_at -= took
         first = self.facts.observed is None
         if self.facts.observed is not None:
-            carry(self.facts.observed, observed, self._journal)
+            carry(self.facts.observed, observed, self._journal or ())
+        self._journal = None
         self._before, self.facts.observed = self.facts.observed, observed
         # Whatever is still refused is refused again now.
         self._said, self.refused = self.refused, ()
@@ -196,18 +198,21 @@ class Reconciler:
         await self._apply(upkeep(config, observed, first=first))
         if self.table_ready.is_set():
             await self._apply(self.ownership.farewell(self.facts, began))
-        self._before, self._said = None, ()
+        before, self._before, self._said = self._before, None, ()
+        if before is not None:
+            await self._let_go(before)
 
     def _is_lost(self, believed: Observed, observed: Observed) -> bool:
-        ours = [key for one in self.facts.services.values() for key in one.virtuals]
-        return any(key in believed.table for key in ours) and not any(
-            key in observed.table for key in ours
+        services = self.facts.services.values()
+        return not any(key in observed.table for one in services for key in one.virtuals) and any(
+            key in believed.table for one in services for key in one.virtuals
         )
 
     async def _read(self) -> Observed | None:
         """The whole kernel, with the news attended to in between; None when it cannot be read."""
         self._journal = []
-        reading = self._hands.observing(sysctls_read(self.facts.config))
+        known = self.facts.observed.table if self.facts.observed else None
+        reading = self._hands.observing(sysctls_read(self.facts.config), known)
         try:
             while True:
                 ends = perf_counter() + SLICE
@@ -224,6 +229,17 @@ class Reconciler:
             log.warning("the table cannot be read: %s; the next round tries again", self.unreadable)
             self._resync_at = min(self._resync_at, trio.current_time() + RETRY_AFTER)
             return None
+
+    async def _let_go(self, believed: Observed) -> None:
+        """Free it in slices: the 200,000 objects of a large table at once hold the loop up."""
+        for kept, forget in (
+            (believed.counters, believed.counters.popitem),
+            (believed.table, believed.table.popitem),
+        ):
+            while len(kept):
+                for _ in range(min(FREED, len(kept))):
+                    forget()
+                await self._look_up()
 
     async def _look_up(self) -> None:
         """In the middle of long work: let others run, and act on what they tell."""
@@ -327,6 +343,7 @@ class Reconciler:
         self.tell(events.applied(op, repairs=bool(repairs)))
         enter(book, op)
         if isinstance(op, TableOp):
-            self._journal.append(op)
+            if self._journal is not None:
+                self._journal.append(op)
             if before is not None:
                 carry(book, before, (op,))

@@ -15,13 +15,14 @@ from director.engine.news import News
 from director.engine.operator import Operator, refusal
 from director.engine.reading import Reading
 from director.engine.reconcile import Reconciler
+from director.engine.telling import tell_status
 from director.engine.workers import Workers
 from director.errors import DirectorError, Exit
 from director.kernel.look import KernelLook, Look
 from director.link import Link
-from director.model.state import Finding, State
+from director.model.state import Finding
 from director.policy.facts import Facts
-from director.policy.report import Surroundings, report
+from director.policy.report import Surroundings
 from director.wire.framing import BrokenFrame
 from director.wire.messages import Answer, Ask
 
@@ -79,9 +80,9 @@ class Verbs:
         """A conversation that may change things."""
         await self._converse(stream, {**self._reading, **self._changing})
 
-    def state(self) -> State:
-        """Everything, now."""
-        around = Surroundings(
+    def _look_around(self) -> Surroundings:
+        """All but the services, now."""
+        return Surroundings(
             at=time.time(),
             loaded_at=self._loaded_at,
             roles=self._workers.roles,
@@ -97,7 +98,6 @@ class Verbs:
             ),
             programs=self._workers.programs.states(),
         )
-        return report(self._facts, self._reconciler.desired, around)
 
     async def _converse(self, stream: trio.SocketStream, verbs: Known) -> None:
         link = Link(stream)
@@ -117,9 +117,8 @@ class Verbs:
                     said = refusal(Exit.BUG, str(error), "director show SERVICE tells less")
                     await link.send(Answer(Exit.BUG, faults=said.faults))
 
-    def _status(self, _ask: Ask) -> Answer:
-        state = self.state()
-        return Answer(Exit.DONE if state.well else Exit.NO, msgspec.json.encode(state).decode())
+    def _status(self, _ask: Ask) -> AsyncGenerator[Answer, None]:
+        return tell_status(self._facts, self._reconciler, self._look_around)
 
     async def _events(self, ask: Ask) -> AsyncGenerator[Answer, None]:
         await self._journal.wait(ask.args)

@@ -235,7 +235,7 @@ class Decoder:
         settings = _destination(values[3:-3])
         if settings is None:
             return None
-        return endpoint, settings, Counters(*(value or 0 for value in values[-3:]))
+        return endpoint, settings, _counters(values[-3:])
 
 
 def stats_of(body: memoryview, kind: int) -> Stats:
@@ -258,7 +258,6 @@ def _within(body: memoryview, kind: int) -> memoryview:
     return body[GENERIC_HEADER + ATTRIBUTE.size : GENERIC_HEADER + length]
 
 
-@lru_cache(maxsize=65536)
 def _address(family: int, data: bytes) -> str:
     length = Family(family).bits // 8
     if len(data) < length:
@@ -272,7 +271,12 @@ def _port(data: bytes) -> int:
     return int.from_bytes(data, "big")
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)  # most destinations of a large table have none
+def _counters(values: Values) -> Counters:
+    active, inactive, persistent = values
+    return Counters(active or 0, inactive or 0, persistent or 0)
+
+
 def _endpoint(family: int, address: bytes | None, port: bytes | None) -> Endpoint:
     if family not in FAMILIES or address is None or port is None:
         raise Garbled(f"a destination of family {family} at {address!r} port {port!r}")

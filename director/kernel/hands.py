@@ -26,7 +26,7 @@ from director.model.ops import (
     StopSync,
     TableOp,
 )
-from director.model.service import ServiceKey
+from director.model.service import ServiceKey, Table
 
 SINGLE = (SetSysctl, SetTimeouts, StartSync, StopSync)
 
@@ -37,8 +37,10 @@ class Hands(Protocol):
     def observe(self, sysctls: Sequence[str] = ()) -> Observed:
         """Everything that is there, and these sysctls."""
 
-    def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
-        """The same, stopping after each service."""
+    def observing(
+        self, sysctls: Sequence[str] = (), known: Table | None = None
+    ) -> Generator[None, None, Observed]:
+        """The same, stopping after each service; what is in `known` may be shared with it."""
 
     def stands(self, key: ServiceKey) -> bool:
         """Is there this virtual service? Where the kernel does not say no, there is."""
@@ -64,9 +66,11 @@ class KernelHands:
         """Everything that is there, and these sysctls."""
         return finish(self.observing(sysctls))
 
-    def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
-        """The same, stopping after each service."""
-        table, counters = yield from self._ipvs.reading()
+    def observing(
+        self, sysctls: Sequence[str] = (), known: Table | None = None
+    ) -> Generator[None, None, Observed]:
+        """The same, stopping after each service; what is in `known` is shared with it."""
+        table, counters = yield from self._ipvs.reading(known)
         return Observed(
             table=table,
             counters=counters,

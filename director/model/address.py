@@ -44,7 +44,7 @@ def family_of(address: str) -> Family:
     return Family.IPV6 if ":" in address else Family.IPV4
 
 
-class Endpoint(msgspec.Struct, frozen=True, order=True):
+class Endpoint(msgspec.Struct, frozen=True, order=True, gc=False):
     """An address and a port: how the kernel finds a destination."""
 
     address: str
@@ -68,7 +68,7 @@ def parse_endpoint(text: str, *, lowest: int = 1) -> Endpoint:
     return Endpoint(canonical(host[1:-1] if bracketed else host), number)
 
 
-class Prefix(msgspec.Struct, frozen=True, order=True):
+class Prefix(msgspec.Struct, frozen=True, order=True, gc=False):
     """An address with the length of its network, as an interface holds it."""
 
     address: str

@@ -9,7 +9,7 @@ from director.model.address import Endpoint
 Health = Literal["unknown", "up", "down"]
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class Pace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When to probe and how many outcomes decide. Seconds."""
 
     interval: float = 2.0
@@ -20,7 +20,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     fall: int = 3
 
 
-class Tls(msgspec.Struct, frozen=True, kw_only=True):
+class Tls(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a connection is encrypted. Paths are of files that the worker can read.
 
     Without `ca` the system's authorities count. `min_days_left` of the server's certificate: 0 asks
@@ -35,7 +35,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     min_days_left: int = 0
 
 
-class CheckBase(msgspec.Struct, frozen=True, kw_only=True):
+class CheckBase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What every kind has. `port` 0 and `address` "" are those of the destination.
 
     The probe leaves from `source` and by the device `interface` where they are given.
@@ -48,7 +48,7 @@ class CheckBase(msgspec.Struct, frozen=True, kw_only=True):
     interface: str = ""
 
 
-class TcpCheck(CheckBase, frozen=True, tag="tcp", kw_only=True):
+class TcpCheck(CheckBase, frozen=True, tag="tcp", kw_only=True, gc=False):
     """Up when a connection opens within the timeout, with TLS where it is asked for.
 
     With `expect`: when the server says it, after `send` or by itself.
@@ -59,7 +59,7 @@ class TcpCheck(CheckBase, frozen=True, tag="tcp", kw_only=True):
     tls: Tls | None = None
 
 
-class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True):
+class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True, gc=False):
     """Up when a request is answered with a status in one of the (low, high) ranges.
 
     `keep_alive` keeps the connection for the next probe, which then does not prove that the server
@@ -77,7 +77,7 @@ class HttpCheck(CheckBase, frozen=True, tag="http", kw_only=True):
     tls: Tls | None = None
 
 
-class DnsCheck(CheckBase, frozen=True, tag="dns", kw_only=True):
+class DnsCheck(CheckBase, frozen=True, tag="dns", kw_only=True, gc=False):
     """Up when a question gets an answer with this rcode, and one of these addresses."""
 
     query: str
@@ -87,7 +87,7 @@ class DnsCheck(CheckBase, frozen=True, tag="dns", kw_only=True):
     tcp: bool = False
 
 
-class UdpCheck(CheckBase, frozen=True, tag="udp", kw_only=True):
+class UdpCheck(CheckBase, frozen=True, tag="udp", kw_only=True, gc=False):
     """Down when the payload is answered by an ICMP error; with `must_answer` also by nothing."""
 
     payload: bytes = b""
@@ -95,30 +95,30 @@ class UdpCheck(CheckBase, frozen=True, tag="udp", kw_only=True):
     must_answer: bool = False
 
 
-class PingCheck(CheckBase, frozen=True, tag="ping", kw_only=True):
+class PingCheck(CheckBase, frozen=True, tag="ping", kw_only=True, gc=False):
     """Up when an ICMP echo comes back."""
 
 
-class AgentCheck(CheckBase, frozen=True, tag="agent", kw_only=True):
+class AgentCheck(CheckBase, frozen=True, tag="agent", kw_only=True, gc=False):
     """Up when a program on the real server says so (HAProxy's agent-check)."""
 
     send: str = ""
 
 
-class FileCheck(CheckBase, frozen=True, tag="file", kw_only=True):
+class FileCheck(CheckBase, frozen=True, tag="file", kw_only=True, gc=False):
     """Up while the number in a file of the director's is not 0."""
 
     path: str
 
 
-class NoneCheck(CheckBase, frozen=True, tag="none", kw_only=True):
+class NoneCheck(CheckBase, frozen=True, tag="none", kw_only=True, gc=False):
     """Always up."""
 
 
 Check = TcpCheck | HttpCheck | DnsCheck | UdpCheck | PingCheck | AgentCheck | FileCheck | NoneCheck
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, frozen=True, gc=False):
     """One thing to probe: a check against one endpoint.
 
     `key` names it across processes; destinations that need the same probe share one target.
@@ -129,7 +129,7 @@ class Target(msgspec.Struct, frozen=True):
     check: Check
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """What a worker believes about one target.
 
     `reason` is the last outcome in the field's words (`layer4 timeout`, `HTTP 503`); `since` is

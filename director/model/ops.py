@@ -24,27 +24,27 @@ from director.model.service import (
 )
 
 
-class AddService(msgspec.Struct, frozen=True, tag="add-service"):
+class AddService(msgspec.Struct, frozen=True, tag="add-service", gc=False):
     """A virtual service that is not there yet, without destinations."""
 
     key: ServiceKey
     settings: ServiceSettings
 
 
-class SetService(msgspec.Struct, frozen=True, tag="set-service"):
+class SetService(msgspec.Struct, frozen=True, tag="set-service", gc=False):
     """Change a virtual service in place; connections and destinations stay."""
 
     key: ServiceKey
     settings: ServiceSettings
 
 
-class DeleteService(msgspec.Struct, frozen=True, tag="delete-service"):
+class DeleteService(msgspec.Struct, frozen=True, tag="delete-service", gc=False):
     """Remove a virtual service with its destinations."""
 
     key: ServiceKey
 
 
-class AddDestination(msgspec.Struct, frozen=True, tag="add-destination"):
+class AddDestination(msgspec.Struct, frozen=True, tag="add-destination", gc=False):
     """A destination that is not there yet."""
 
     key: ServiceKey
@@ -52,7 +52,7 @@ class AddDestination(msgspec.Struct, frozen=True, tag="add-destination"):
     destination: Destination
 
 
-class SetDestination(msgspec.Struct, frozen=True, tag="set-destination"):
+class SetDestination(msgspec.Struct, frozen=True, tag="set-destination", gc=False):
     """Change a destination in place; its connections stay."""
 
     key: ServiceKey
@@ -60,7 +60,7 @@ class SetDestination(msgspec.Struct, frozen=True, tag="set-destination"):
     destination: Destination
 
 
-class DeleteDestination(msgspec.Struct, frozen=True, tag="delete-destination"):
+class DeleteDestination(msgspec.Struct, frozen=True, tag="delete-destination", gc=False):
     """Remove a destination."""
 
     key: ServiceKey
@@ -101,7 +101,7 @@ TableOp = (
 Op = TableOp | StartSync | StopSync | SetSysctl | SetTimeouts
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """An operation that the kernel did not carry out; `text` is its own word, where it has one.
 
     ENOBUFS means that the answer was lost, EBADMSG that it cannot be read: whether the operation

@@ -12,7 +12,7 @@ from director.model.service import Forwarding, Protocol, ServiceKey, ServiceSett
 Role = Literal["real", "backup", "sorry"]
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A real server in a service's pool.
 
     `addresses` holds one address, or one of each family. `port` is 0 where the port of the virtual
@@ -32,7 +32,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = "real"
 
 
-class Follow(msgspec.Struct, frozen=True):
+class Follow(msgspec.Struct, frozen=True, gc=False):
     """A port of all addresses of a device (`interface`), as they come and go."""
 
     interface: str
@@ -40,7 +40,7 @@ class Follow(msgspec.Struct, frozen=True):
     port: int
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True):
+class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One `[services.NAME]` of the file, with all defaults and inheritance resolved.
 
     `settings.persistence` has the IPv4 client network; `netmask6` is that of IPv6 clients.
@@ -114,7 +114,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self.settings, persistence=kept)
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
+class Place(msgspec.Struct, frozen=True, order=True, gc=False):
     """A destination's place in the table: which virtual service, which endpoint."""
 
     service: ServiceKey

@@ -32,7 +32,7 @@ class Forwarding(Enum):
     NAT = "nat"
 
 
-class Tunnel(msgspec.Struct, frozen=True):
+class Tunnel(msgspec.Struct, frozen=True, gc=False):
     """How a `tun` destination is encapsulated. `port` and `checksum` are GUE's (and GRE's)."""
 
     type: str = "ipip"
@@ -40,7 +40,7 @@ class Tunnel(msgspec.Struct, frozen=True):
     checksum: bool = False
 
 
-class Persistence(msgspec.Struct, frozen=True):
+class Persistence(msgspec.Struct, frozen=True, gc=False):
     """Same client, same destination, for `timeout` seconds.
 
     `prefix` is the length of the client network that counts as one client.
@@ -51,7 +51,7 @@ class Persistence(msgspec.Struct, frozen=True):
     engine: str = ""
 
 
-class ServiceKey(msgspec.Struct, frozen=True, order=True):
+class ServiceKey(msgspec.Struct, frozen=True, order=True, gc=False):
     """How the kernel finds a virtual service: by mark, else by protocol, address and port.
 
     Port 0 is every port that no other virtual service of the address has. One with a mark has
@@ -70,7 +70,7 @@ class ServiceKey(msgspec.Struct, frozen=True, order=True):
         return f"{self.protocol.name.lower()}/{Endpoint(self.address, self.port)}"
 
 
-class ServiceSettings(msgspec.Struct, frozen=True):
+class ServiceSettings(msgspec.Struct, frozen=True, gc=False):
     """What can be changed in place on a virtual service."""
 
     scheduler: str = "wlc"
@@ -79,7 +79,7 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     one_packet: bool = False
 
 
-class Destination(msgspec.Struct, frozen=True, kw_only=True):
+class Destination(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One real server's place in one virtual service: settings, without its endpoint."""
 
     weight: int = 1
@@ -94,7 +94,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         return self.weight == 0
 
 
-class VirtualService(msgspec.Struct, frozen=True):
+class VirtualService(msgspec.Struct, frozen=True, gc=False):
     """A virtual service with its destinations, as one value."""
 
     settings: ServiceSettings
@@ -104,7 +104,7 @@ class VirtualService(msgspec.Struct, frozen=True):
 Table = dict[ServiceKey, VirtualService]
 
 
-class Counters(msgspec.Struct, frozen=True):
+class Counters(msgspec.Struct, frozen=True, gc=False):
     """Open connections of a destination, as the kernel counts them."""
 
     active: int = 0

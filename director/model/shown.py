@@ -14,7 +14,7 @@ from director.model.config import SyncSettings
 from director.model.service import Persistence, Tunnel
 
 
-class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
+class Stats(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Totals since the last zero, and the kernel's estimates per second."""
 
     connections: int = 0
@@ -29,7 +29,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes_out_s: int = 0
 
 
-class ShownDestination(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ShownDestination(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A destination: what the kernel has, and what the engine knows of it.
 
     `real_server` is empty where the file names none. `wanted` is the weight that the engine wants;
@@ -54,7 +54,7 @@ class ShownDestination(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     stats: Stats | None = None
 
 
-class ShownService(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ShownService(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A virtual service. `name` is empty where the file has none (it is foreign, or not asked)."""
 
     name: str = ""
@@ -70,7 +70,7 @@ class ShownService(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     destinations: tuple[ShownDestination, ...] = ()
 
 
-class Heading(msgspec.Struct, frozen=True, kw_only=True):
+class Heading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What stands before the services. `source` is `engine`, or `kernel` where none runs.
 
     Timeouts in seconds: tcp, tcp_fin, udp. `sync` has the daemons that run, by role.

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """Something that is not well, and how to mend it."""
 
     severity: Literal["alarm", "warning", "notice"]
@@ -14,14 +14,14 @@ class Finding(msgspec.Struct, frozen=True):
     mend: str
 
 
-class ConfigState(msgspec.Struct, frozen=True):
+class ConfigState(msgspec.Struct, frozen=True, gc=False):
     """Which file is in force."""
 
     hash: str
     loaded_at: str
 
 
-class RouterState(msgspec.Struct, frozen=True):
+class RouterState(msgspec.Struct, frozen=True, gc=False):
     """One virtual router on this node."""
 
     name: str
@@ -35,7 +35,7 @@ class RouterState(msgspec.Struct, frozen=True):
     late_adverts: int = 0
 
 
-class WeightState(msgspec.Struct, frozen=True):
+class WeightState(msgspec.Struct, frozen=True, gc=False):
     """The weight in the file, the one wanted now, the one in the kernel, and the rules that won."""
 
     configured: int
@@ -44,7 +44,7 @@ class WeightState(msgspec.Struct, frozen=True):
     because: tuple[str, ...]
 
 
-class DestinationState(msgspec.Struct, frozen=True):
+class DestinationState(msgspec.Struct, frozen=True, gc=False):
     """A real server's place in a service."""
 
     real_server: str
@@ -60,7 +60,7 @@ class DestinationState(msgspec.Struct, frozen=True):
     outcomes: tuple[str, ...]
 
 
-class QuorumState(msgspec.Struct, frozen=True):
+class QuorumState(msgspec.Struct, frozen=True, gc=False):
     """Real servers that are up, and how many the file asks for."""
 
     met: bool
@@ -68,7 +68,7 @@ class QuorumState(msgspec.Struct, frozen=True):
     need: int
 
 
-class ServiceState(msgspec.Struct, frozen=True):
+class ServiceState(msgspec.Struct, frozen=True, gc=False):
     """One service of the file."""
 
     name: str
@@ -81,14 +81,14 @@ class ServiceState(msgspec.Struct, frozen=True):
     destinations: tuple[DestinationState, ...]
 
 
-class SyncState(msgspec.Struct, frozen=True):
+class SyncState(msgspec.Struct, frozen=True, gc=False):
     """Which of the kernel's two sync daemons run."""
 
     master: bool
     backup: bool
 
 
-class RefusedState(msgspec.Struct, frozen=True):
+class RefusedState(msgspec.Struct, frozen=True, gc=False):
     """What the kernel refused the last time it was asked."""
 
     operation: str
@@ -96,7 +96,7 @@ class RefusedState(msgspec.Struct, frozen=True):
     mend: str
 
 
-class KernelState(msgspec.Struct, frozen=True):
+class KernelState(msgspec.Struct, frozen=True, gc=False):
     """Virtual services that are not ours, refusals, and how many differences were repaired.
 
     `leaving` are those that no file names any more, while they drain. `repairs` counts by kind:
@@ -110,7 +110,7 @@ class KernelState(msgspec.Struct, frozen=True):
     repairs: dict[str, int] = {}
 
 
-class ProcessState(msgspec.Struct, frozen=True):
+class ProcessState(msgspec.Struct, frozen=True, gc=False):
     """A process of this director that is connected, and how late its timers were.
 
     The histogram counts since the process began: up to 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, 1 s,
@@ -124,7 +124,7 @@ class ProcessState(msgspec.Struct, frozen=True):
     lateness_histogram: tuple[int, ...] = ()
 
 
-class ProgramState(msgspec.Struct, frozen=True):
+class ProgramState(msgspec.Struct, frozen=True, gc=False):
     """What the engine had director-exec run: how often, and how it ended the last time.
 
     `dropped` were never run, for too many waited.
@@ -139,7 +139,7 @@ class ProgramState(msgspec.Struct, frozen=True):
     at: str = ""
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything about one director at one instant."""
 
     format: int = 1

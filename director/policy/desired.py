@@ -1,5 +1,7 @@
 """From facts to the table that we want."""
 
+from functools import lru_cache
+
 import msgspec
 
 from director.model.address import Endpoint
@@ -14,7 +16,6 @@ from director.model.service import (
     VirtualService,
 )
 from director.policy.facts import Facts
-from director.policy.probing import places_of
 from director.policy.serving import (
     Course,
     Judged,
@@ -31,7 +32,7 @@ from director.policy.weight import Override, Weight, weigh
 NEVER = float("inf")
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One destination that the file names: what it should be, and why.
 
     At `cut_at` it has failed for so long, or been drained for so long, that it is not there at all.
@@ -46,7 +47,7 @@ class Row(msgspec.Struct, frozen=True):
     removed: bool = False
 
 
-class DesiredService(msgspec.Struct, frozen=True):
+class DesiredService(msgspec.Struct, frozen=True, gc=False):
     """One service of the file: its part of the table, a row for each destination, and the next
     instant at which time alone would change it. `courses` is for the next time (`learn_courses`).
     """
@@ -73,7 +74,7 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
     """The whole desired state of one service, from scratch."""
     service = facts.services[name]
     by_virtual: dict[ServiceKey, list[_Seen]] = {virtual: [] for virtual in service.virtuals}
-    for place, member in places_of(service):
+    for place, member in facts.probing.places[name]:
         by_virtual[place.service].append(_look(facts, service, place, member, now))
     courses = {
         virtual: judge_serving(
@@ -115,7 +116,7 @@ def derive(facts: Facts, name: str, now: float) -> DesiredService:
     return DesiredService(table, rows, min(instants, default=NEVER), courses)
 
 
-class _Seen(msgspec.Struct, frozen=True):
+class _Seen(msgspec.Struct, frozen=True, gc=False):
     """A destination before anything is decided."""
 
     place: Place
@@ -195,6 +196,8 @@ def removed_after(service: Service, member: Member) -> float:
 
 def _destination(row: Row) -> Destination:
     member = row.member
+    if member.forwarding is Forwarding.DR and not member.upper_threshold:
+        return _direct(row.weight.value)
     return Destination(
         weight=row.weight.value,
         forwarding=member.forwarding,
@@ -202,6 +205,12 @@ def _destination(row: Row) -> Destination:
         upper_threshold=member.upper_threshold,
         lower_threshold=member.lower_threshold,
     )
+
+
+@lru_cache(maxsize=4096)
+def _direct(weight: int) -> Destination:
+    """What most destinations are, one object for all that are equal."""
+    return Destination(weight=weight, forwarding=Forwarding.DR)
 
 
 def _standing(facts: Facts, place: Place) -> Destination | None:

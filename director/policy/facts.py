@@ -20,7 +20,7 @@ from director.model.service import ServiceKey
 from director.policy.following import Addresses, followed_all
 from director.policy.probing import probing_of, reprobe
 from director.policy.serving import Course
-from director.policy.verdict import Verdict, judge
+from director.policy.verdict import UNPROBED, Verdict, judge
 from director.policy.weight import Override
 
 Touched = set[str]
@@ -126,9 +126,8 @@ class Facts:
 
     def verdict(self, place: Place, need: str) -> Verdict:
         """The health of a destination that the file names."""
-        unknown = Standing("", "unknown", "not probed yet")
         keys = self.probing.judges[place]
-        return judge([self.standings.get(key, unknown) for key in keys], need)
+        return judge([self.standings.get(key, UNPROBED) for key in keys], need)
 
     def down_since(self, place: Place, need: str) -> float:
         """Since when we know that a destination is down: an instant of the engine's clock.

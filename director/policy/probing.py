@@ -1,6 +1,8 @@
 """Which probes a configuration needs, and which of them judge which destination."""
 
 import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -39,45 +41,63 @@ def places_of(service: Service) -> list[tuple[Place, Member]]:
 
 def target_of(check: Check, endpoint: Endpoint) -> Target:
     """The probe that judges `endpoint`. Equal probes have equal keys, whoever wants them."""
-    probed = Endpoint(check.address or endpoint.address, check.port or endpoint.port)
-    digest = hashlib.blake2b(msgspec.json.encode(check), digest_size=4).hexdigest()
-    kind = check.__struct_config__.tag
+    probed = endpoint
+    if check.address or check.port:
+        probed = Endpoint(check.address or endpoint.address, check.port or endpoint.port)
+    kind, digest = _mark_of(check)
     return Target(f"{kind}:{probed}:{digest}", probed, check)
 
 
+@lru_cache(maxsize=4096)  # of a large file most destinations have the same check
+def _mark_of(check: Check) -> tuple[str, str]:
+    """Its kind, and a digest of all that it says."""
+    digest = hashlib.blake2b(msgspec.json.encode(check), digest_size=4).hexdigest()
+    return str(check.__struct_config__.tag), digest
+
+
 class Probing(msgspec.Struct, frozen=True):
-    """All targets by key, the target keys that judge each place, and who uses a target."""
+    """All targets by key, the target keys that judge each place, and who uses a target.
+
+    `places` has the destinations of each service, so that nobody has to make them anew.
+    """
 
     targets: dict[str, Target]
     judges: dict[Place, tuple[str, ...]]
     users: dict[str, frozenset[str]]
+    places: dict[str, list[tuple[Place, Member]]]
 
 
 def probing_of(config: Config) -> Probing:
     """Destinations that need the same probe share one target."""
-    targets: dict[str, Target] = {}
-    judges: dict[Place, tuple[str, ...]] = {}
-    users: dict[str, set[str]] = {}
+    probing = Probing({}, {}, {}, {})
     for service in config.services:
-        for place, member in places_of(service):
-            wanted = [target_of(check, place.endpoint) for check in member.checks]
-            judges[place] = tuple(target.key for target in wanted)
-            for target in wanted:
-                targets[target.key] = target
-                users.setdefault(target.key, set()).add(service.name)
-    return Probing(targets, judges, {key: frozenset(names) for key, names in users.items()})
+        _enter(probing, service)
+    return probing
 
 
 def reprobe(probing: Probing, before: Service, service: Service) -> None:
     """Change `probing` as a service changed its virtual services."""
-    for key in {key for place, _ in places_of(before) for key in probing.judges.pop(place)}:
+    left = {key for place, _ in probing.places[before.name] for key in probing.judges.pop(place)}
+    for key in left:
         users = probing.users[key] - {service.name}
         probing.users[key] = users
         if not users:
             del probing.users[key], probing.targets[key]
-    for place, member in places_of(service):
-        wanted = [target_of(check, place.endpoint) for check in member.checks]
-        probing.judges[place] = tuple(target.key for target in wanted)
-        for target in wanted:
-            probing.targets[target.key] = target
-            probing.users[target.key] = probing.users.get(target.key, frozenset()) | {service.name}
+    _enter(probing, service)
+
+
+def _enter(probing: Probing, service: Service) -> None:
+    alone = frozenset((service.name,))  # one for all: 160,000 sets are 35 MB
+    places = probing.places[service.name] = places_of(service)
+    for place, member in places:
+        keys = probing.judges[place] = tuple(_aim(probing, place, member.checks))
+        for key in keys:
+            users = probing.users.get(key, alone)
+            probing.users[key] = users if service.name in users else users | alone
+
+
+def _aim(probing: Probing, place: Place, checks: Iterable[Check]) -> Iterable[str]:
+    """The key of each check's target, the very string that finds it."""
+    for check in checks:
+        target = target_of(check, place.endpoint)
+        yield probing.targets.setdefault(target.key, target).key

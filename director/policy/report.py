@@ -1,7 +1,7 @@
 """What `director status` shows, made from facts and the desired state."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -56,16 +56,12 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     programs: tuple[ProgramState, ...] = ()
 
 
-def report(facts: Facts, desired: dict[str, DesiredService], around: Surroundings) -> State:
-    """The whole state, with what is not well and how to mend it."""
-    services = tuple(
-        _service_state(service, desired[service.name], facts.observed)
-        for service in facts.services.values()
-    )
+def frame_of(facts: Facts, around: Surroundings, findings: Iterable[Finding]) -> State:
+    """The state without its services; `findings` are what is not well with those."""
     sync = _sync_state(facts.observed)
-    findings = (
+    every = (
         *around.lacking,
-        *_service_findings(services),
+        *findings,
         *_router_findings(around.roles),
         *_conflict_findings(around.roles),
         *_late_findings(around.roles),
@@ -78,10 +74,10 @@ def report(facts: Facts, desired: dict[str, DesiredService], around: Surrounding
         node=facts.config.node,
         at=rfc3339(around.at),
         config=ConfigState(facts.config.digest, rfc3339(around.loaded_at)),
-        well=not any(finding.severity != "notice" for finding in findings),
-        findings=findings,
+        well=not any(finding.severity != "notice" for finding in every),
+        findings=every,
         virtual_routers=tuple(_router_state(role) for role in around.roles),
-        services=services,
+        services=(),
         sync=sync,
         kernel=KernelState(
             tuple(_foreign(facts, around.leaving)),
@@ -102,9 +98,10 @@ def show_virtual(service: Service, key: ServiceKey) -> str:
     return service.spell(key).replace("fwmark/", "fwmark ")
 
 
-def _service_state(
+def service_state(
     service: Service, wanted: DesiredService, observed: Observed | None
 ) -> ServiceState:
+    """One service of the file, its destinations in the file's order."""
     rows = wanted.rows
     up = min((_up(rows, virtual) for virtual in service.virtuals), default=0)
     forwarding = sorted({member.forwarding.value for member in service.pool})
@@ -183,18 +180,15 @@ def _foreign(facts: Facts, leaving: tuple[ServiceKey, ...]) -> list[str]:
     if facts.observed is None:
         return []
     ours = {PULSE, *leaving, *(key for one in facts.services.values() for key in one.virtuals)}
-    return [str(key) for key in sorted(facts.observed.table) if key not in ours]
+    return [str(key) for key in sorted(key for key in facts.observed.table if key not in ours)]
 
 
 def _refusals(refused: tuple[Refused, ...]) -> tuple[RefusedState, ...]:
     return tuple(RefusedState(show(one.op), one.name, one.mend) for one in refused)
 
 
-def _service_findings(services: tuple[ServiceState, ...]) -> list[Finding]:
-    return [finding for service in services for finding in _findings_of(service)]
-
-
-def _findings_of(service: ServiceState) -> Iterator[Finding]:
+def findings_of(service: ServiceState) -> Iterator[Finding]:
+    """What is not well with a service, and how to mend it."""
     for there in service.destinations:
         if there.health == "down":
             yield Finding(

@@ -27,7 +27,7 @@ STEPS = 20  # of a ramp: each costs a message for each destination that climbs
 Serving = Literal["real", "sorry", "panic", "none"]
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """A destination as this room sees it. `quiesced`: by an operator."""
 
     endpoint: Endpoint
@@ -37,7 +37,7 @@ class Judged(msgspec.Struct, frozen=True):
     quiesced: bool = False
 
 
-class Course(msgspec.Struct, frozen=True):
+class Course(msgspec.Struct, frozen=True, gc=False):
     """How a virtual service was judged, for whoever judges it next.
 
     `serving` is None while nothing was decided since the engine began. `climbing`: since when those

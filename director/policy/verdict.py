@@ -7,7 +7,7 @@ import msgspec
 from director.model.check import Health, Standing
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """Is a destination fit, since when (wall-clock seconds), and what said so.
 
     `share` of its weight is the least that an agent asks for; None: nobody does.
@@ -21,6 +21,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 UNCHECKED = Verdict("up", "not checked")
+UNPROBED = Standing("", "unknown", "not probed yet")
+_UNPROBED = Verdict(UNPROBED.health, UNPROBED.reason)
 
 
 def judge(standings: Sequence[Standing], need: str) -> Verdict:
@@ -33,6 +35,8 @@ def judge(standings: Sequence[Standing], need: str) -> Verdict:
         return UNCHECKED
     deciding = _deciding(standings, need)
     shares = [one.share for one in standings if one.share is not None]
+    if deciding is UNPROBED and not shares:
+        return _UNPROBED
     return Verdict(
         deciding.health,
         deciding.reason,

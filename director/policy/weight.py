@@ -15,6 +15,7 @@
 #   8. the configured weight
 """The weight of a destination, and why."""
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -52,13 +53,14 @@ class Override(msgspec.Struct, frozen=True):
 Turn = Literal["serves", "waits", "keeps", "panic"]
 
 
-class Weight(msgspec.Struct, frozen=True):
+class Weight(msgspec.Struct, frozen=True, gc=False):
     """A programmed weight and the rules that made it, the winning one first."""
 
     value: int
     because: tuple[str, ...]
 
 
+@lru_cache(maxsize=4096)  # equal ones are one object: a large table has few different weights
 def weigh(
     configured: int,
     health: Health,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from director.errors import DirectorError, Exit, Fault
+from director.model.check import Check
 from director.model.config import Config
 from director.model.pool import Service
 from director.wire.framing import BrokenFrame, frame
@@ -50,6 +51,7 @@ class Assembly:
     def __init__(self) -> None:
         self._head: Head | None = None
         self._services: list[Service] = []
+        self._checks: dict[tuple[Check, ...], tuple[Check, ...]] = {}
 
     def take(self, payload: bytes) -> None:
         """The next frame. Raises BrokenFrame on nonsense."""
@@ -57,9 +59,23 @@ class Assembly:
             if self._head is None:
                 self._head = _heads.decode(payload)
             else:
-                self._services += _slices.decode(payload)
+                for service in _slices.decode(payload):
+                    self._share(service)
+                    self._services.append(service)
         except msgspec.MsgspecError as error:
             raise BrokenFrame(str(error)) from error
+
+    def _share(self, service: Service) -> None:
+        """Checks that are equal become one object, as they were before they went over the wire.
+
+        Nobody else has these members yet. Of 160,000 the copies are 40 MB.
+        """
+        for member in service.members:
+            if checks := member.checks:
+                shared = self._checks.setdefault(checks, checks)
+                msgspec.structs.force_setattr(member, "checks", shared)
+            if member.addresses[:1] == (member.name,):
+                msgspec.structs.force_setattr(member, "name", member.addresses[0])
 
     def config(self) -> Config:
         """The whole. Raises what the child found wrong, and BrokenFrame when it said too little."""

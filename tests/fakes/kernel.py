@@ -83,7 +83,11 @@ class FakeKernel:
         """Everything that is there, and these sysctls; the caller may change what it gets."""
         return finish(self.observing(sysctls))
 
-    def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
+    def observing(
+        self,
+        sysctls: Sequence[str] = (),
+        known: Table | None = None,  # noqa: ARG002  (what was added is shared anyway)
+    ) -> Generator[None, None, Observed]:
         """The same, stopping before each service; as with the kernel, a change in between may show."""
         found = {key: there.settings for key, there in self.table.items()}
         table: Table = {}

@@ -468,3 +468,14 @@ def test_what_a_file_says_stands_and_is_not_repaired(hands: Hands) -> None:
     facts.learn_observed(hands.observe(), now=2.0)
     again = [diff(derive(facts, name, 2.0).table, table) for name in facts.services]
     assert again == [()] * 8
+
+
+def test_what_is_known_is_not_held_twice(hands: Hands) -> None:
+    """A reading beside an earlier one has the endpoints of that one."""
+    hands.apply([AddService(WEB, WLC), AddDestination(WEB, ONE, PLAIN)])
+    known = hands.observe().table
+
+    seen = finish(hands.observing((), known)).table
+
+    assert seen == known
+    assert {id(at) for at in seen[WEB].destinations} == {id(at) for at in known[WEB].destinations}

@@ -14,7 +14,13 @@ from director.model.check import Health, Standing, TcpCheck
 from director.model.config import Config, KernelSettings, SyncSettings
 from director.model.ops import Observed, Op, Refused
 from director.model.pool import Member, Service
-from director.model.service import Destination, ServiceKey, ServiceSettings, VirtualService
+from director.model.service import (
+    Destination,
+    ServiceKey,
+    ServiceSettings,
+    Table,
+    VirtualService,
+)
 from director.policy.facts import Facts
 from director.policy.ownership import Ownership
 from director.policy.probing import target_of
@@ -105,9 +111,11 @@ class WatchedKernel(FakeKernel):
         self.while_read: Callable[[], None] = lambda: None
         self._asked = 0
 
-    def observing(self, sysctls: Sequence[str] = ()) -> Generator[None, None, Observed]:
+    def observing(
+        self, sysctls: Sequence[str] = (), known: Table | None = None
+    ) -> Generator[None, None, Observed]:
         self.readings.append(trio.current_time())
-        reading = super().observing(sysctls)
+        reading = super().observing(sysctls, known)
         while True:
             try:
                 next(reading)

@@ -4,7 +4,9 @@ import gc
 from time import perf_counter
 
 import pytest
+import trio
 
+from director.engine.reconcile import FREED
 from director.model.address import Endpoint
 from director.model.check import Standing, TcpCheck
 from director.model.config import Config, KernelSettings
@@ -73,3 +75,28 @@ async def test_a_transition_costs_the_same_whatever_stands_beside_it() -> None:
 
     assert many < 0.005
     assert many < 2 * few, f"{many * 1e6:.0f} us, and {few * 1e6:.0f} us with {FEW}"
+
+
+async def test_an_old_reading_is_let_go_in_slices() -> None:
+    """All of it, and what comes meanwhile is acted on before the end."""
+    config = config_of(3 * FREED)
+    scene = Scene(config)
+    await scene.reconciler.round()
+    old = scene.facts.observed
+    assert old is not None
+    left: list[int] = []
+
+    async def something_else() -> None:
+        while True:
+            left.append(len(old.table))
+            await trio.lowlevel.checkpoint()
+
+    scene.reconciler.suspect([virtual(0)])  # so that it is read again
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(something_else)
+        await scene.reconciler.round()
+        nursery.cancel_scope.cancel()
+
+    assert not old.table
+    assert not old.counters
+    assert any(0 < one < len(config.services) for one in left)  # trio shuffles: not each of them

@@ -28,7 +28,14 @@ from director.model.state import Finding, ProcessState, ProgramState, State
 from director.policy.desired import derive
 from director.policy.facts import Facts
 from director.policy.probing import target_of
-from director.policy.report import Surroundings, report, rfc3339, show_virtual
+from director.policy.report import (
+    Surroundings,
+    findings_of,
+    frame_of,
+    rfc3339,
+    service_state,
+    show_virtual,
+)
 from director.policy.sysctls import sysctls_wanted
 from director.policy.weight import Override
 from director.wire.messages import Role
@@ -71,7 +78,12 @@ def facts_of(
 def state_of(facts: Facts, **around: Any) -> State:
     known: dict[str, Any] = {"at": 86400.5, "loaded_at": 86400.0, "roles": (), "processes": ()}
     desired = {name: derive(facts, name, 0.0) for name in facts.services}
-    return report(facts, desired, Surroundings(**(known | around)))
+    services = tuple(
+        service_state(one, desired[one.name], facts.observed) for one in facts.services.values()
+    )
+    findings = [finding for one in services for finding in findings_of(one)]
+    frame = frame_of(facts, Surroundings(**(known | around)), findings)
+    return msgspec.structs.replace(frame, services=services)
 
 
 def test_all_is_well() -> None:
