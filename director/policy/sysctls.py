@@ -6,6 +6,7 @@
 """Sysctls: what is wanted, what is to be written, what is to be said."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from director.model.config import Config
 from director.model.ops import Observed, SetSysctl
@@ -18,8 +19,24 @@ GROWS = VS + "conn_lfactor"
 BITS_LEAST, BITS_MOST = 16, 20  # 512 KiB; the largest that Linux 6.1 takes (ip_vs_conn.c)
 
 
+class _Worked(NamedTuple):
+    """What a file comes to. To work it out looks at each service, and every reading asks thrice."""
+
+    config: Config
+    rows: tuple[Setting, ...]
+
+
+_last: list[_Worked] = []  # of one file: the one that is in force
+
+
 def rows_wanted(config: Config) -> tuple[Setting, ...]:
     """The built-in profile with the file's single values over it, in the order of writing."""
+    if not (_last and _last[0].config is config):
+        _last[:] = [_Worked(config, _work_out(config))]
+    return _last[0].rows
+
+
+def _work_out(config: Config) -> tuple[Setting, ...]:
     single = {
         canonical(name): " ".join(value.split()) for name, value in config.kernel.sysctl.items()
     }

@@ -11,6 +11,7 @@ from director.model.service import Counters, ServiceKey
 from director.policy.sysctls import (
     GROWS,
     as_they_stood,
+    rows_wanted,
     sysctl_findings,
     sysctls_read,
     sysctls_to_set,
@@ -163,3 +164,13 @@ def test_what_the_file_no_longer_wants_goes_back() -> None:
     name = "net.ipv4.ip_forward"
 
     assert as_they_stood({name: "0"}, config(), {name: "1"}) == [SetSysctl(name, "0")]
+
+
+def test_a_file_is_worked_out_once() -> None:
+    """And another one, in between or after it, is not taken for it."""
+    one = Config(node="lb1", interfaces={}, kernel=KernelSettings(sysctl={"net.one": "1"}))
+    two = replace(one, kernel=KernelSettings(sysctl={"net.two": "2"}))
+
+    assert rows_wanted(one) is rows_wanted(one)
+    for config, name in ((one, "net.one"), (two, "net.two"), (one, "net.one")):
+        assert rows_wanted(config)[-1].name == name
