@@ -1,0 +1,112 @@
+# Another file, by difference.
+#
+# Rules of this room:
+# 1. What both files say alike is not looked at again: neither its probes, nor its verdicts, nor its
+#    course are touched, and the old values stay, so that they are in memory once.
+# 2. It is made beside what is in force, a little at a time, and changes nothing. Facts.renew takes
+#    it in one step.
+"""What another file changes in what the engine knows."""
+
+from collections.abc import Generator, Iterable, Iterator
+
+import msgspec
+
+from director.model.config import Config
+from director.model.pool import Service
+from director.model.service import ServiceKey
+from director.policy.following import Addresses, followed_all
+from director.policy.probing import Probing, probe, unprobe
+
+Steps = Generator[None, None, "Renewal"]
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """A file, ready to be taken.
+
+    `services` with the addresses that interfaces have. `fresh` and `stale` are keys of targets,
+    `unnamed` virtual services that no service of the file has any more.
+    """
+
+    config: Config
+    services: dict[str, Service]
+    probing: Probing
+    new: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+    fresh: frozenset[str] = frozenset()
+    stale: frozenset[str] = frozenset()
+    unnamed: frozenset[ServiceKey] = frozenset()
+
+    @property
+    def retargets(self) -> bool:
+        """Is it others that have to be probed?"""
+        return bool(self.fresh or self.stale)
+
+    def __str__(self) -> str:
+        counts = {"new": self.new, "changed": self.changed, "gone": self.gone}
+        said = [f"{len(names)} {word}" for word, names in counts.items() if names]
+        return f"services: {', '.join(said)}" if said else "no service has changed"
+
+
+def prepare(
+    before: Config,
+    services: dict[str, Service],
+    probing: Probing,
+    config: Config,
+    addresses: Addresses,
+) -> Steps:
+    """What `config` changes. Yields after each service that is compared or probed anew.
+
+    `before` is the file in force, `services` and `probing` what was made of it; all that is needed
+    of the two is copied before the first yield.
+    """
+    services = dict(services)
+    probing = Probing(dict(probing.targets), dict(probing.judges), dict(probing.users))
+    known = {service.name: service for service in before.services}
+    kept: list[Service] = []
+    for service in config.services:
+        was = known.get(service.name)
+        kept.append(was if was is not None and was == service else service)
+        yield
+    config = msgspec.structs.replace(config, services=tuple(kept))
+    wanted = dict(_resolved(config, addresses))
+    differ = [name for name, one in wanted.items() if not _is_same(services.get(name), one)]
+    gone = services.keys() - wanted.keys()
+    stale: set[str] = set()
+    for name in (*differ, *gone):
+        if name in services:
+            stale |= unprobe(probing, services[name])
+            yield
+    fresh: set[str] = set()
+    for name in differ:
+        fresh |= probe(probing, wanted[name])
+        yield
+    there = _virtuals(services[name] for name in (*differ, *gone) if name in services)
+    new = {name for name in differ if name not in services}
+    return Renewal(
+        config,
+        wanted,
+        probing,
+        new=frozenset(new),
+        changed=frozenset(differ) - new,
+        gone=frozenset(gone),
+        fresh=frozenset(fresh - stale),
+        stale=frozenset(stale - fresh),
+        unnamed=frozenset(there - _virtuals(wanted[name] for name in differ)),
+    )
+
+
+def _resolved(config: Config, addresses: Addresses) -> Iterator[tuple[str, Service]]:
+    follow = [service for service in config.services if service.follows]
+    named = [key for one in config.services if follow for key in one.virtuals]
+    found = {service.name: service for service in followed_all(follow, addresses, named)}
+    for service in config.services:
+        yield service.name, found.get(service.name, service)
+
+
+def _is_same(was: Service | None, one: Service) -> bool:
+    return was is one or was == one
+
+
+def _virtuals(services: Iterable[Service]) -> set[ServiceKey]:
+    return {key for service in services for key in service.virtuals}
