@@ -42,10 +42,23 @@ class Renewal(msgspec.Struct, frozen=True):
         """Is it others that have to be probed?"""
         return bool(self.fresh or self.stale)
 
-    def __str__(self) -> str:
-        counts = {"new": self.new, "changed": self.changed, "gone": self.gone}
-        said = [f"{len(names)} {word}" for word, names in counts.items() if names]
-        return f"services: {', '.join(said)}" if said else "no service has changed"
+    def words(self, before: Config) -> str:
+        """What of the file in force changes: counts, and the names of settings."""
+        services = _counted("services", len(self.new), len(self.changed), len(self.gone))
+        were = {one.name: one for one in before.routers}
+        are = {one.name: one for one in self.config.routers}
+        routers = _counted(
+            "virtual routers",
+            len(are.keys() - were.keys()),
+            sum(were[name] != are[name] for name in are.keys() & were.keys()),
+            len(were.keys() - are.keys()),
+        )
+        settings = [
+            name
+            for name in ("sync", "kernel", "hooks", "movers")
+            if getattr(before, name) != getattr(self.config, name)
+        ]
+        return "; ".join(filter(None, (services, routers, ", ".join(settings)))) or "no change"
 
 
 def prepare(
@@ -61,7 +74,9 @@ def prepare(
     of the two is copied before the first yield.
     """
     services = dict(services)
-    probing = Probing(dict(probing.targets), dict(probing.judges), dict(probing.users))
+    probing = Probing(
+        dict(probing.targets), dict(probing.judges), dict(probing.users), dict(probing.places)
+    )
     known = {service.name: service for service in before.services}
     kept: list[Service] = []
     for service in config.services:
@@ -94,6 +109,12 @@ def prepare(
         stale=frozenset(stale - fresh),
         unnamed=frozenset(there - _virtuals(wanted[name] for name in differ)),
     )
+
+
+def _counted(what: str, new: int, changed: int, gone: int) -> str:
+    counts = {"new": new, "changed": changed, "gone": gone}
+    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{what}: {said}" if said else ""
 
 
 def _resolved(config: Config, addresses: Addresses) -> Iterator[tuple[str, Service]]:

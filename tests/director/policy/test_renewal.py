@@ -11,7 +11,14 @@ from director.model.check import Standing, TcpCheck
 from director.model.config import Config
 from director.model.ops import Observed
 from director.model.pool import Follow, Member, Place, Service
-from director.model.service import Counters, Forwarding, Protocol, ServiceKey, ServiceSettings
+from director.model.service import (
+    Counters,
+    Forwarding,
+    Protocol,
+    ServiceKey,
+    ServiceSettings,
+    Table,
+)
 from director.policy.desired import derive
 from director.policy.facts import Facts, Touched
 from director.policy.probing import probing_of
@@ -83,7 +90,7 @@ def at_work(config: Config) -> Facts:
     """An engine whose table stands as the file says: everybody is up, and has connections."""
     facts = Facts(config)
     all_are(facts, "up")
-    table = {}
+    table: Table = {}
     for service in config.services:
         wanted = derive(facts, service.name, 0.0)
         table |= wanted.table
@@ -128,6 +135,7 @@ def test_it_ends_where_a_fresh_start_would(old: Config, new: Config, data: st.Da
     """Same verdicts, same kernel: the same probes, the same table, who leaves too."""
     facts = at_work(old)
     renew(facts, new)
+    assert facts.is_decided() is (facts.standings.keys() >= facts.probing.targets.keys())
     fresh = Facts(new)
     assert facts.observed is not None
     fresh.learn_observed(facts.observed, 0.0)
