@@ -109,7 +109,7 @@ class Reconciler:
                 await self.round()
 
     async def renew(self, gone: Iterable[str], ops: tuple[Op, ...]) -> None:
-        """In one's turn: the facts have another file, without these; `ops` come before a reading."""
+        """In one's turn: the facts have another file, without these; `ops` come first."""
         for name in gone:
             self.desired.pop(name, None)
             self._agenda.put(name, NEVER)

@@ -10,6 +10,7 @@
 """Facts: the configuration, and all that was heard since."""
 
 from collections.abc import Generator, Iterable, Mapping
+from typing import Any
 
 from director.model.address import Endpoint
 from director.model.check import Standing
@@ -48,13 +49,14 @@ class Facts:
     def renew(self, renewal: Renewal, now: float) -> Generator[None, None, Touched]:
         """Take another file, which was prepared from this one.
 
-        All is taken before the first yield, but for who leaves: nothing may be derived before the
-        end, or those would be cut.
+        The file is in force before the first yield, but nothing may be derived before the end: who
+        leaves would be cut.
         """
         everything = (self.config.sync, self.config.kernel) != (
             renewal.config.sync,
             renewal.config.kernel,
         )
+        old = self.probing
         self.config, self.services = renewal.config, renewal.services
         self.probing = renewal.probing
         self.follows = tuple(service for service in self.config.services if service.follows)
@@ -62,15 +64,26 @@ class Facts:
         for key in renewal.stale:
             self.standings.pop(key, None)
             self.failed_at.pop(key, None)
+            self._undecided.discard(key)
+            yield
         for virtual in renewal.unnamed:
             self.courses.pop(virtual, None)
             self.leaving.pop(virtual, None)
-        self._undecided = (self._undecided - renewal.stale) | renewal.fresh
+            yield
+        for key in renewal.fresh:
+            if key not in self.standings:  # the first worker may have been quicker
+                self._undecided.add(key)
+            yield
         touched = set(self.services) if everything else {*renewal.new, *renewal.changed}
         touched |= self.learn_addresses(self.addresses)  # they may have changed meanwhile
         for name in touched if self.observed is not None else ():
             self.learn_leaving(self.services[name], now)
             yield
+        books: tuple[dict[Any, Any], ...] = (old.targets, old.judges, old.users)
+        for book in books:
+            while book:  # to let go of all at once would take as long as a round
+                book.popitem()
+                yield
         return touched
 
     @staticmethod

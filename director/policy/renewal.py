@@ -30,12 +30,12 @@ class Renewal(msgspec.Struct, frozen=True):
     config: Config
     services: dict[str, Service]
     probing: Probing
-    new: frozenset[str] = frozenset()
-    changed: frozenset[str] = frozenset()
-    gone: frozenset[str] = frozenset()
-    fresh: frozenset[str] = frozenset()
-    stale: frozenset[str] = frozenset()
-    unnamed: frozenset[ServiceKey] = frozenset()
+    new: set[str]
+    changed: set[str]
+    gone: set[str]
+    fresh: set[str]
+    stale: set[str]
+    unnamed: set[ServiceKey]
 
     @property
     def retargets(self) -> bool:
@@ -77,13 +77,7 @@ def prepare(
     probing = Probing(
         dict(probing.targets), dict(probing.judges), dict(probing.users), dict(probing.places)
     )
-    known = {service.name: service for service in before.services}
-    kept: list[Service] = []
-    for service in config.services:
-        was = known.get(service.name)
-        kept.append(was if was is not None and was == service else service)
-        yield
-    config = msgspec.structs.replace(config, services=tuple(kept))
+    config = yield from _sharing(before, config)
     wanted = dict(_resolved(config, addresses))
     differ = [name for name, one in wanted.items() if not _is_same(services.get(name), one)]
     gone = services.keys() - wanted.keys()
@@ -96,19 +90,49 @@ def prepare(
     for name in differ:
         fresh |= probe(probing, wanted[name])
         yield
-    there = _virtuals(services[name] for name in (*differ, *gone) if name in services)
+    unnamed = yield from _unnamed(services, wanted, (*differ, *gone))
     new = {name for name in differ if name not in services}
+    yield
+    again = fresh & stale
+    fresh -= again
+    stale -= again
+    yield
     return Renewal(
         config,
         wanted,
         probing,
-        new=frozenset(new),
-        changed=frozenset(differ) - new,
-        gone=frozenset(gone),
-        fresh=frozenset(fresh - stale),
-        stale=frozenset(stale - fresh),
-        unnamed=frozenset(there - _virtuals(wanted[name] for name in differ)),
+        new=new,
+        changed={name for name in differ if name not in new},
+        gone=gone,
+        fresh=fresh,
+        stale=stale,
+        unnamed=unnamed,
     )
+
+
+def _sharing(before: Config, config: Config) -> Generator[None, None, Config]:
+    """The new file, with the old values of what both say alike."""
+    known = {service.name: service for service in before.services}
+    kept: list[Service] = []
+    for service in config.services:
+        was = known.get(service.name)
+        kept.append(was if was is not None and was == service else service)
+        yield
+    return msgspec.structs.replace(config, services=tuple(kept))
+
+
+def _unnamed(
+    services: dict[str, Service], wanted: dict[str, Service], names: Iterable[str]
+) -> Generator[None, None, set[ServiceKey]]:
+    """Virtual services of these that no service has any more."""
+    unnamed: set[ServiceKey] = set()
+    for name in names:
+        unnamed.update(services[name].virtuals if name in services else ())
+        yield
+    for name in names:
+        unnamed.difference_update(wanted[name].virtuals if name in wanted else ())
+        yield
+    return unnamed
 
 
 def _counted(what: str, new: int, changed: int, gone: int) -> str:
@@ -127,7 +151,3 @@ def _resolved(config: Config, addresses: Addresses) -> Iterator[tuple[str, Servi
 
 def _is_same(was: Service | None, one: Service) -> bool:
     return was is one or was == one
-
-
-def _virtuals(services: Iterable[Service]) -> set[ServiceKey]:
-    return {key for service in services for key in service.virtuals}
