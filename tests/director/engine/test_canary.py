@@ -221,7 +221,7 @@ async def test_what_another_file_brings_is_watched(
     other = config_of(1, resync=RESYNC)
     renewal = await in_slices(prepare(facts.config, facts.services, facts.probing, other, {}))
     await in_slices(facts.renew(renewal, 0.0))
-    scene.reconciler.renew((), ())
+    await scene.reconciler.renew((), ())
     scene.all_up()
     scene.news.tell({"s0"})
     await trio.sleep(2 * EVERY)
