@@ -76,7 +76,7 @@ class Reload:
             with trio.move_on_after(WORD_EVERY):
                 await asked.done.wait()
                 break
-            yield Answer(Exit.DONE, more=True)
+            yield Answer(Exit.DONE, "", more=True)
         if asked.error is not None:
             raise asked.error
         yield Answer(Exit.DONE, msgspec.json.encode(asked.words).decode())

@@ -65,7 +65,7 @@ def test_undrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_reload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It waits as long as the engine says that it goes on, and prints what has changed."""
-    said = [Answer(Exit.DONE, more=True), Answer(Exit.DONE, '"services: 1 new"')]
+    said = [Answer(Exit.DONE, "", more=True), Answer(Exit.DONE, '"services: 1 new"')]
     with engine_that_says(tmp_path, [b"".join(map(encode, said))]) as asked:
         assert main(["reload", "--runtime", str(tmp_path)]) == Exit.DONE
 
