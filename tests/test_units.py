@@ -32,6 +32,17 @@ def test_what_would_fail_again_is_not_tried_again() -> None:
         assert "RestartPreventExitStatus=64 77 78" in unit.read_text()
 
 
+def test_a_reload_is_asked_for_and_answered() -> None:
+    """`systemctl reload` fails where the file is wrong: the command waits for the engine's word.
+
+    Not Type=notify-reload, which came with systemd 253: Debian 12 has 252.
+    """
+    text = (UNITS / "director-engine.service").read_text()
+
+    assert "\nType=notify\n" in text
+    assert "\nExecReload=/opt/director/bin/director reload\n" in text
+
+
 def test_who_starts_foreign_programs_is_locked_in() -> None:
     """director-exec: no capability, and a bound on memory."""
     text = (UNITS / "director-exec.service").read_text()

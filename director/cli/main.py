@@ -137,6 +137,7 @@ def _add_operating(verb: Verb) -> None:
     weight.add_argument("server", metavar="SERVER", help="SERVICE/NAME, or NAME everywhere")
     weight.add_argument("weight", metavar="N|N%|auto")
     weight.add_argument("--for", dest="for_", metavar="1h", help="back to auto after this long")
+    verb("reload", "cli.operate:reload", "check the file and take it; on a fault the old one stays")
     failover = verb("failover", "cli.operate:failover", "hand over to the peer, make before break")
     failover.add_argument("router", nargs="?", default="", metavar="ROUTER")
     failover.add_argument("--wait", action="store_true", help="until the peer has taken it")

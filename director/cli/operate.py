@@ -1,4 +1,4 @@
-"""`director maintenance`, `drain`, `weight`, `failover`: an operator's word to the engine."""
+"""`director maintenance`, `drain`, `weight`, `reload`, `failover`: a word to the engine."""
 
 import argparse
 import json
@@ -46,6 +46,16 @@ def weight(args: argparse.Namespace) -> int:
     if args.for_ is not None:
         words["for"] = args.for_
     return _say_places(args, "weight", **words)
+
+
+def reload(args: argparse.Namespace) -> int:
+    """Have the engine take the file that it was started with; returns once it has.
+
+    78 with every fault when it is wrong, and the old one stays.
+    """
+    answer = ask_engine(args.runtime, args.timeout, "reload", change=True)
+    print(answer.body if args.json else f"done: {json.loads(answer.body)}")
+    return Exit.DONE
 
 
 def failover(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from director.drill.engines import EngineName
 from director.drill.handshakes import half_open, half_open_stale, wrong_neighbour
 from director.drill.host import run_folder
 from director.drill.machines import need_engine
+from director.drill.reloads import reload_file
 from director.drill.report import Display, summary
 from director.drill.stage import BUSY_EVERY, HELD, SLOW_EVERY, Result, Stage, set_stage
 from director.errors import DirectorError, Exit, Fault
@@ -33,6 +34,7 @@ DRILLS = {
     ),
     "quiesce": Drill("an operator quiesces a real server and undoes it", (steps.quiesce,)),
     "hand-over": Drill("the active director hands over to its peer", (steps.hand_over,)),
+    "reload": Drill("the file changes under load, once to a wrong one", (reload_file,)),
     "power": Drill(
         "the active director loses its power and comes back",
         (steps.power_cut, steps.power_returns),

@@ -40,6 +40,20 @@ class Node:
         self._watch = self.place.start(watch, name="watch")
         self._offset, self._state = 0, None
 
+    @property
+    def file(self) -> str:
+        """What it was started with."""
+        return self._config
+
+    def write(self, text: str) -> None:
+        """Another file, of which nobody is told."""
+        self.place.write(CONFIG_PATH, text)
+
+    def reload(self, text: str) -> None:
+        """Another file, and `director reload`."""
+        self.write(text)
+        self.command("reload")
+
     def stop(self, number: int) -> None:
         """Send a signal to the supervisor."""
         assert self._up is not None

@@ -12,6 +12,8 @@ import trio
 
 from director.engine.reconcile import Reconciler
 from director.kernel.hands import Hands
+from director.model.config import Config
+from director.model.service import ServiceKey
 
 EVERY = 0.1  # seconds
 
@@ -23,16 +25,23 @@ async def watch(
 
     First of all `shield`, for until it is mended the stack answers RST.
     """
-    keys = [key for one in reconciler.facts.config.services for key in one.virtuals]
-    turn = 0
-    while keys:
+    config, turn = reconciler.facts.config, 0
+    keys = _keys_of(config)
+    while True:
         await trio.sleep(EVERY)
+        if config is not reconciler.facts.config:
+            config = reconciler.facts.config
+            keys = _keys_of(config)
         observed = reconciler.facts.observed
+        if observed is None or not keys:
+            continue
         asked = {keys[0], keys[-1], keys[turn % len(keys)]}
         turn += 1
-        if observed is None:
-            continue
         lost = sorted(key for key in asked if key in observed.table and not hands.stands(key))
         if lost:
             shield()
             reconciler.suspect(lost)
+
+
+def _keys_of(config: Config) -> list[ServiceKey]:
+    return [key for one in config.services for key in one.virtuals]

@@ -63,6 +63,17 @@ async def load(script: str) -> str:
     return f"nft took more than {LOAD_WITHIN:g} s"
 
 
+class Wanted:
+    """What a file asks for. Made once: of twenty thousand services that is no small text."""
+
+    def __init__(self, config: Config) -> None:
+        self.every = config.kernel.resync
+        self.scripts = {family: ruleset(config, family) for family in FAMILIES}
+        self.costs = costs(config)
+        self.first = comes_first(config)
+        self.marked = tuple(one.name for one in config.services if one.matches)
+
+
 class Firewall:
     """`lacking`: what is not there, and what that costs. `looked` is set after the first look."""
 
@@ -73,24 +84,27 @@ class Firewall:
         open_tables: Callable[[], Tables] = NfTables,
         load_script: Load = load,
     ) -> None:
-        self._every = config.kernel.resync
-        # Made once: of twenty thousand services that is no small text.
-        self._scripts = {family: ruleset(config, family) for family in FAMILIES}
+        self._wanted = Wanted(config)
         self._open = open_tables
         self._load = load_script
-        self._costs = costs(config)
+        self._looking = trio.Lock()
         self._shield_until = -math.inf
-        self._first = comes_first(config)
         self._tables: Tables | None = None
         self.lacking: tuple[Finding, ...] = ()
         self.looked = trio.Event()
-        self._marked = tuple(one.name for one in config.services if one.matches)
+
+    async def renew(self, config: Config) -> None:
+        """Another file; returns once what it asks for stands, or `lacking` says why it does not."""
+        wanted = await trio.to_thread.run_sync(Wanted, config)
+        async with self._looking:
+            self._wanted = wanted
+            await self._look()
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Run; where clients are kept out or masqueraded, return once that stands."""
         self.shield()
         nursery.start_soon(self.run)
-        if self._first:
+        if self._wanted.first:
             await self.looked.wait()
 
     def shield(self, seconds: float = SHIELD) -> None:
@@ -104,7 +118,9 @@ class Firewall:
 
     def _open_shield(self) -> None:
         left = self._shield_until - trio.current_time()
-        families = [family for family in FAMILIES if self._scripts[family]] if left > 0 else []
+        families = (
+            [family for family in FAMILIES if self._wanted.scripts[family]] if left > 0 else []
+        )
         for family in families:
             try:
                 self._tables = self._tables or self._open()
@@ -118,24 +134,28 @@ class Firewall:
     async def run(self) -> None:
         """Look as often as the table is read back, for ever."""
         while True:
-            why = await self._look()
-            if why and not self.lacking:
-                log.warning("nftables: %s", why)
-            self.lacking = self._findings(why) if why else ()
+            async with self._looking:
+                await self._look()
             self.looked.set()
-            await trio.sleep(TRY_AGAIN_AFTER if why else self._every)
+            await trio.sleep(TRY_AGAIN_AFTER if self.lacking else self._wanted.every)
 
-    async def _look(self) -> str:
+    async def _look(self) -> None:
+        why = await self._mend()
+        if why and not self.lacking:
+            log.warning("nftables: %s", why)
+        self.lacking = self._findings(why) if why else ()
+
+    async def _mend(self) -> str:
         """Mend what differs; why that could not be done."""
         try:
             tables = self._tables = self._tables or self._open()
             there = {family: tables.comment(family, TABLE) for family in FAMILIES}
         except (OSError, Torn, Garbled) as error:
-            if not any(self._scripts.values()):
+            if not any(self._wanted.scripts.values()):
                 return ""
             return f"nf_tables cannot be read: {_words(error)}"
         for family, word in FAMILIES.items():
-            script = self._scripts[family]
+            script = self._wanted.scripts[family]
             wanted = digest_in(script) or None
             if there[family] == wanted:
                 continue
@@ -147,17 +167,17 @@ class Firewall:
 
     def _findings(self, why: str) -> tuple[Finding, ...]:
         rest = Finding(
-            "alarm" if self._first else "notice",
+            "alarm" if self._wanted.first else "notice",
             "nftables",
-            f"{'; '.join(self._costs)}: {why}",
+            f"{'; '.join(self._wanted.costs)}: {why}",
             "install nftables and load nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
         )
-        if not self._marked:
+        if not self._wanted.marked:
             return (rest,)
         marks = Finding(
             "alarm",
             "nftables",
-            f"nothing marks the packets of {', '.join(self._marked)}, which get none: {why}",
+            f"nothing marks the packets of {', '.join(self._wanted.marked)}, which get none: {why}",
             "install nftables and load nf_tables; the next look tries again",
         )
         return (marks, rest)

@@ -54,10 +54,14 @@ class Following:
         self._known: dict[Held, float] = {}
         self._names: dict[int, str] = {}
         self._addresses: Addresses | None = None
+        self._renewed = trio.Event()
 
-    def look(self) -> None:
-        """Read what is there, and say what that changes. An unreadable kernel changes nothing."""
-        if not self._facts.follows:
+    def look(self, *, ahead: bool = False) -> None:
+        """Read what is there, and say what that changes. An unreadable kernel changes nothing.
+
+        `ahead`: also where nothing is followed yet.
+        """
+        if not self._facts.follows and not ahead:
             return
         try:
             self._addresses = self._addresses or Addresses()
@@ -77,14 +81,27 @@ class Following:
         self._news.tell(touched)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """For ever, where there is something to follow; started once that is known."""
+        """For ever; started once it is known what there is to follow."""
         self.look()
         task_status.started()
-        if self._addresses is None:
-            return
-        with closing(self._addresses), closing(Watch(self._addresses.port)) as watch:
-            self.look()  # what came between the first look and the watch
+        try:
             while True:
+                if self._facts.follows and self._addresses is not None:
+                    await self._watch(self._addresses)
+                await self._renewed.wait()
+        finally:
+            if self._addresses is not None:
+                self._addresses.close()
+
+    def renew(self) -> None:
+        """Another file is in force."""
+        self._renewed.set()
+        self._renewed = trio.Event()
+
+    async def _watch(self, addresses: Addresses) -> None:
+        with closing(Watch(addresses.port)) as watch:
+            self.look()  # what came between the first look and the watch
+            while self._facts.follows:
                 with trio.move_on_after(LOOK_AGAIN_AFTER) as patience:
                     await trio.lowlevel.wait_readable(watch.fileno)
                 if patience.cancelled_caught or any(map(self._is_news, watch.read())):

@@ -43,6 +43,10 @@ class Journal:
         self._engine = secrets.token_hex(4)
         self._news = trio.Event()
 
+    def renew(self, hooks: Iterable[Hook]) -> None:
+        """Who is told from now on."""
+        self._hooks = tuple(hooks)
+
     def tell(self, changes: Iterable[Change]) -> None:
         """These have happened."""
         for change in changes:

@@ -27,6 +27,10 @@ class Keeper:
         self._changes = -1  # of what is ours, that are written
         self._owed = True  # it is not known to be on the disk
 
+    def renew(self, config: Config) -> None:
+        """Another file is in force."""
+        self._config = config
+
     def note(self, observed: Observed) -> None:
         """What stands now. A full disk costs a warning; the next reading tries again."""
         if self._ownership.changes != self._changes:

@@ -52,17 +52,34 @@ class Movers:
     """The routers whose addresses a command moves."""
 
     def __init__(self, config: Config, programs: Programs) -> None:
-        addresses = {one.name: tuple(str(vip.prefix) for vip in one.vips) for one in config.routers}
-        self._seats = {
-            mover.router: Seat(mover, config.node, addresses[mover.router], programs)
-            for mover in config.movers
-        }
+        self._programs = programs
+        self._seats: dict[str, Seat] = {}
+        self._nursery: trio.Nursery | None = None
+        self.renew(config)
 
     async def run(self) -> None:
         """For ever."""
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._nursery:
             for seat in self._seats.values():
-                nursery.start_soon(seat.run)
+                self._nursery.start_soon(seat.run)
+            await trio.sleep_forever()
+
+    def renew(self, config: Config, roles: Iterable[Role] = ()) -> None:
+        """Another file. A command that it names as before goes on; what it does not name ends."""
+        addresses = {one.name: tuple(str(vip.prefix) for vip in one.vips) for one in config.routers}
+        before, self._seats = self._seats, {}
+        for mover in config.movers:
+            fresh = Seat(mover, config.node, addresses[mover.router], self._programs)
+            there = before.get(mover.router)
+            if there is not None and there.is_like(fresh):
+                self._seats[mover.router] = before.pop(mover.router)
+                continue
+            self._seats[mover.router] = fresh
+            if self._nursery is not None:
+                self._nursery.start_soon(fresh.run)
+        for seat in before.values():
+            seat.scope.cancel()
+        self.learn(roles)
 
     def learn(self, roles: Iterable[Role]) -> None:
         """How the routers stand."""
@@ -95,6 +112,8 @@ class Seat:
         self._node = node
         self._addresses = addresses
         self._programs = programs
+        self.does = mover, addresses
+        self.scope = trio.CancelScope()
         self._role = UNKNOWN
         self._from = UNKNOWN
         self._changed = trio.Event()
@@ -106,7 +125,16 @@ class Seat:
             self._changed.set()
             self._changed = trio.Event()
 
+    def is_like(self, other: "Seat") -> bool:
+        """Would the other one do the same?"""
+        return self.does == other.does
+
     async def run(self) -> None:
+        """Until its scope is cancelled."""
+        with self.scope:
+            await self._run()
+
+    async def _run(self) -> None:
         """For ever, from the first word on."""
         while self._role == UNKNOWN:
             await self._changed.wait()

@@ -9,7 +9,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import trio
 
 from director import paths
@@ -19,8 +18,11 @@ from director.engine.following import Following
 from director.engine.journal import Journal
 from director.engine.keeping import Keeper
 from director.engine.news import News
+from director.engine.parts import Parts
 from director.engine.reader import read_file
 from director.engine.reconcile import Reconciler
+from director.engine.reload import Read, Reload
+from director.engine.snapshot import leave_snapshot
 from director.engine.verbs import Verbs
 from director.engine.workers import Workers
 from director.errors import DirectorError, Exit, NoRight
@@ -31,9 +33,7 @@ from director.policy.events import config_changes
 from director.policy.facts import Facts
 from director.policy.ownership import Ownership
 from director.policy.pulse import pulse_of
-from director.policy.strangers import strangers
 from director.systemd import Systemd
-from director.wire.messages import Snapshot
 
 log = logging.getLogger("director.engine")
 
@@ -60,7 +60,7 @@ def run(file: Path, node: str | None, runtime: Path, state: Path) -> None:
         raise DirectorError(Exit.SYSTEM, *error.faults) from error
     gc.freeze()
     try:
-        trio.run(_main, config, runtime, state / paths.STATE_FILE)
+        trio.run(_main, config, runtime, state / paths.STATE_FILE, lambda: read_file(file, node))
     finally:
         seat.close()
 
@@ -69,6 +69,7 @@ async def _main(
     config: Config,
     runtime: Path,
     state_file: Path,
+    read: Read,
     _make_hands: Callable[[], Hands] = KernelHands,  # a test has no kernel
     _make_firewall: Callable[[Config], Firewall] = Firewall,
 ) -> None:
@@ -81,14 +82,29 @@ async def _main(
             (paths.CONTROL_SOCKET, "director-admin"),
         )
     ]
-    await Engine(config, runtime, state_file, _make_hands(), _make_firewall(config)).run(*opened)
+    engine = Engine(
+        config,
+        runtime,
+        state_file,
+        read,
+        hands=_make_hands(),
+        firewall=_make_firewall(config),
+    )
+    await engine.run(*opened)
 
 
 class Engine:
     """All that the engine is made of, and the loop that it turns in."""
 
     def __init__(
-        self, config: Config, runtime: Path, state_file: Path, hands: Hands, firewall: Firewall
+        self,
+        config: Config,
+        runtime: Path,
+        state_file: Path,
+        read: Read,
+        *,
+        hands: Hands,
+        firewall: Firewall,
     ) -> None:
         remembered, trouble = memory.recall(state_file)
         facts = Facts(config)
@@ -96,17 +112,11 @@ class Engine:
         news = News()
         ownership = Ownership(config, memory.to_owned(remembered))
         keeper = Keeper(config, ownership, remembered, state_file)
-        self._config = config
-        self._firewall = firewall
+        self._facts, self._firewall, self._pulse = facts, firewall, trio.CancelScope()
         self._hands = hands
-        self._workers = Workers(facts, news, _leave_snapshot(config, runtime))
+        self._workers = Workers(facts, news, leave_snapshot(config, runtime))
         self._reconciler = Reconciler(
-            facts,
-            hands,
-            news,
-            ownership=ownership,
-            remember=keeper.note,
-            lost=self._workers.save_connections,
+            facts, hands, news, ownership=ownership, remember=keeper.note, lost=self._lost
         )
         self._following = Following(facts, news, self._workers.deal_anew)
         journal = _keep_journal(config, self._reconciler, self._workers, trouble)
@@ -120,6 +130,20 @@ class Engine:
             remembered=remembered,
             state_file=state_file,
         )
+        self._parts = Parts(
+            facts=facts,
+            news=news,
+            reconciler=self._reconciler,
+            keeper=keeper,
+            firewall=firewall,
+            workers=self._workers,
+            following=self._following,
+            journal=journal,
+            verbs=self._verbs,
+            runtime=runtime,
+            pulse_changed=self._pulse_anew,
+        )
+        self._read = read
 
     async def run(
         self,
@@ -127,9 +151,11 @@ class Engine:
         view_door: trio.SocketListener,
         control_door: trio.SocketListener,
     ) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Until SIGTERM or SIGINT; SIGHUP has the file read again."""
         systemd, workers = Systemd(), self._workers
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        reload = Reload(self._read, self._parts, systemd)
+        self._verbs.add("reload", reload.answer)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 await self._firewall.start(nursery)
                 await nursery.start(self._following.run)
@@ -143,23 +169,30 @@ class Engine:
                 nursery.start_soon(_tell_ready, self._reconciler, self._firewall, workers)
                 nursery.start_soon(workers.beat)
                 nursery.start_soon(workers.movers.run)
-                nursery.start_soon(pulse.beat, pulse_of(self._config), workers.is_active)
+                nursery.start_soon(self._beat)
+                nursery.start_soon(reload.run)
                 nursery.start_soon(_feed_watchdog, systemd)
                 systemd.say("READY=1")
-                log.info("ready: %d services", len(self._config.services))
-                async for _ in signals:
-                    break
+                log.info("ready: %d services", len(self._facts.services))
+                async for number in signals:
+                    if number != signal.SIGHUP:
+                        break
+                    reload.call()
                 systemd.say("STOPPING=1")
                 nursery.cancel_scope.cancel()
 
+    def _lost(self) -> None:
+        self._workers.save_connections()
 
-def _leave_snapshot(config: Config, runtime: Path) -> Snapshot:
-    """What vrrp plays, also after a start without us."""
-    before = memory.last_snapshot(runtime / paths.SNAPSHOT)
-    left = strangers(before.routers if before else (), config.routers)
-    snapshot = Snapshot(config.node, config.digest, config.routers, left)
-    memory.write_whole(runtime / paths.SNAPSHOT, msgspec.json.encode(snapshot))
-    return snapshot
+    def _pulse_anew(self) -> None:
+        self._pulse.cancel()
+
+    async def _beat(self) -> None:
+        """For ever the pulse that the file in force asks for."""
+        while True:
+            with trio.CancelScope() as self._pulse:
+                await pulse.beat(pulse_of(self._facts.config), self._workers.is_active)
+                await trio.sleep_forever()
 
 
 def _keep_journal(

@@ -31,9 +31,9 @@ from director.model.service import Destination, ServiceKey, Table
 from director.model.state import Finding
 from director.policy import events
 from director.policy.agenda import Agenda
-from director.policy.book import carry, enter, look
+from director.policy.book import carry, enter, let_go, look
 from director.policy.desired import NEVER, DesiredService, derive
-from director.policy.drift import kind_of, only_peer_has_them
+from director.policy.drift import is_lost, kind_of, only_peer_has_them, unreadable
 from director.policy.facts import Facts
 from director.policy.ownership import Ownership
 from director.policy.plan import diff
@@ -45,7 +45,6 @@ from director.policy.upkeep import upkeep
 RETRY_AFTER = 1.0
 LOT = 64  # services that are derived and applied without a look at the news
 SLICE = 0.002  # seconds of reading or comparing without one
-FREED = 1000  # entries of an old reading that are let go without one
 SHOWN_MAX = 40  # operations of one round that are logged one by one
 
 log = logging.getLogger("director.engine")
@@ -75,6 +74,8 @@ class Reconciler:
         self._remember = remember
         self.tell: Tell = unheard  # of events
         self._lost = lost
+        self.turn = trio.Lock()  # of a round, or of whoever takes another file
+        self._renewed = False
         self._hands = hands
         self._news = news
         self._agenda = Agenda()
@@ -95,7 +96,8 @@ class Reconciler:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reconcile for ever; started once the first round is through."""
         self._ready_by = trio.current_time() + PATIENCE
-        await self.round()
+        async with self.turn:
+            await self.round()
         task_status.started()
         while True:
             with trio.move_on_at(self._next_at()):
@@ -103,7 +105,23 @@ class Reconciler:
             # News waits for `min_resync`, and for the first reading; a reading waits for nothing.
             free_at = NEVER if self.facts.observed is None else self._free_at
             await trio.sleep_until(min(free_at, self._resync_at))
-            await self.round()
+            async with self.turn:
+                await self.round()
+
+    async def renew(self, gone: Iterable[str], ops: tuple[Op, ...]) -> None:
+        """In one's turn: the facts have another file, without these; `ops` come first."""
+        for name in gone:
+            self.desired.pop(name, None)
+            self._agenda.put(name, NEVER)
+        if ops:
+            await self._apply(ops)
+        self._renewed = True
+        self._resync_at = trio.current_time()
+        self._decided = self.facts.is_decided()
+        if not self._decided and self.table_ready.is_set():
+            self.table_ready = trio.Event()
+            self._ready_by = self._resync_at + PATIENCE
+        self._news.wake()
 
     @property
     def repaired(self) -> int:
@@ -112,13 +130,8 @@ class Reconciler:
 
     def findings(self) -> tuple[Finding, ...]:
         """What is not well with the kernel, but for refusals."""
-        unread = Finding(
-            "alarm",
-            "kernel",
-            f"the table cannot be read: {self.unreadable}",
-            "nothing: what is known is kept, and it is tried again; see dmesg if it stays",
-        )
-        return (*((unread,) if self.unreadable else ()), *self._rivals.findings())
+        unread = (unreadable(self.unreadable),) if self.unreadable else ()
+        return (*unread, *self._rivals.findings())
 
     def suspect(self, keys: Iterable[ServiceKey]) -> None:
         """These are gone: everything is read now. A reading that is under way will find it out."""
@@ -161,7 +174,8 @@ class Reconciler:
             self._decided = decided
             return False
         lot = dict.fromkeys(self._waiting.popleft() for _ in range(min(LOT, len(self._waiting))))
-        await self._apply(self._plan(lot, now))
+        # What was touched may be gone with the file that named it.
+        await self._apply(self._plan([name for name in lot if name in self.facts.services], now))
         return True
 
     async def _resync(self) -> None:
@@ -175,7 +189,7 @@ class Reconciler:
         # So that the next one has ended by then.
         took = min(trio.current_time() - began, config.kernel.resync / 2)
         self._resync_at -= took
-        first = self.facts.observed is None
+        first = self.facts.observed is None or self._renewed
         if self.facts.observed is not None:
             carry(self.facts.observed, observed, self._journal or ())
         self._journal = None
@@ -188,7 +202,9 @@ class Reconciler:
             self.ownership.learn_named(self.facts.services.values())
         self.ownership.learn(observed, began)
         self._remember(observed)
-        if self._before is not None and self._is_lost(self._before, observed):
+        if self._before is not None and is_lost(
+            self.facts.services.values(), self._before, observed
+        ):
             log.warning("the table is lost: none of our services stands")
             if only_peer_has_them(config):
                 self._lost()
@@ -196,17 +212,13 @@ class Reconciler:
         while await self._one_lot():
             pass
         await self._apply(upkeep(config, observed, first=first))
+        self._renewed = False
         if self.table_ready.is_set():
             await self._apply(self.ownership.farewell(self.facts, began))
         before, self._before, self._said = self._before, None, ()
         if before is not None:
-            await self._let_go(before)
-
-    def _is_lost(self, believed: Observed, observed: Observed) -> bool:
-        services = self.facts.services.values()
-        return not any(key in observed.table for one in services for key in one.virtuals) and any(
-            key in believed.table for one in services for key in one.virtuals
-        )
+            for _ in let_go(before):
+                await self._look_up()
 
     async def _read(self) -> Observed | None:
         """The whole kernel, with the news attended to in between; None when it cannot be read."""
@@ -229,17 +241,6 @@ class Reconciler:
             log.warning("the table cannot be read: %s; the next round tries again", self.unreadable)
             self._resync_at = min(self._resync_at, trio.current_time() + RETRY_AFTER)
             return None
-
-    async def _let_go(self, believed: Observed) -> None:
-        """Free it in slices: the 200,000 objects of a large table at once hold the loop up."""
-        for kept, forget in (
-            (believed.counters, believed.counters.popitem),
-            (believed.table, believed.table.popitem),
-        ):
-            while len(kept):
-                for _ in range(min(FREED, len(kept))):
-                    forget()
-                await self._look_up()
 
     async def _look_up(self) -> None:
         """In the middle of long work: let others run, and act on what they tell."""

@@ -54,7 +54,7 @@ class Verbs:
         self._reconciler = reconciler
         self._workers = workers
         self._firewall = firewall
-        self._loaded_at = time.time()
+        self.loaded_at = time.time()
         operator = Operator(facts, news, remembered, state_file)
         self._journal = journal
         reading = Reading(facts, reconciler, time.time, open_look)
@@ -63,7 +63,7 @@ class Verbs:
             "show": reading.show,
             "events": self._events,
         }
-        self._changing: Known = {
+        self._changing: dict[str, Told | ToldInPieces] = {
             "maintenance": operator.maintenance,
             "drain": operator.drain,
             "undrain": operator.undrain,
@@ -71,6 +71,10 @@ class Verbs:
             "failover": self._failover,
             "zero": reading.zero,
         }
+
+    def add(self, verb: str, told: ToldInPieces) -> None:
+        """One more that changes something."""
+        self._changing[verb] = told
 
     async def view(self, stream: trio.SocketStream) -> None:
         """A conversation that may only read."""
@@ -84,7 +88,7 @@ class Verbs:
         """All but the services, now."""
         return Surroundings(
             at=time.time(),
-            loaded_at=self._loaded_at,
+            loaded_at=self.loaded_at,
             roles=self._workers.roles,
             processes=self._workers.states(),
             refused=self._reconciler.refused,

@@ -7,6 +7,7 @@
 
 import logging
 import time
+from collections.abc import Collection
 from contextlib import aclosing
 from math import inf
 
@@ -85,6 +86,7 @@ class Workers:
         self.tell: Tell = unheard  # of events
         self._save_again_at = 0.0
         self.roles: tuple[Role, ...] = ()
+        self._roles_changed = trio.Event()
 
     async def converse(self, stream: trio.SocketStream) -> None:
         """One connection, from hello to its end."""
@@ -126,6 +128,22 @@ class Workers:
         self._ready = True
         self._tell_vrrp(TableReady())
 
+    def renew(self, snapshot: Snapshot) -> None:
+        """Another file: vrrp plays this from now on."""
+        self._snapshot = snapshot
+        self._tell_vrrp(snapshot)
+
+    async def let_go(self, routers: Collection[str]) -> None:
+        """Have the peer take those of them that are active here; returns when none is any more.
+
+        That may be never: whoever waits gives up.
+        """
+        for router in routers:
+            if self.is_active(router):
+                self.hand_over(router)
+        while any(map(self.is_active, routers)):
+            await self._roles_changed.wait()
+
     def hand_over(self, router: str) -> bool:
         """Ask vrrp to let the peer take a router (all: ""); False when no vrrp is connected."""
         self._asked = {one.router for one in self.roles if router in ("", one.router)}
@@ -144,9 +162,9 @@ class Workers:
             log.warning("handing over: the peer has the connections that were synced")
             self.hand_over("")
 
-    def is_active(self) -> bool:
-        """Is this node active in a virtual router?"""
-        return any(role.role == "active" for role in self.roles)
+    def is_active(self, router: str = "") -> bool:
+        """Is this node active in a virtual router, or in this one?"""
+        return any(role.role == "active" and router in ("", role.router) for role in self.roles)
 
     def states(self) -> tuple[ProcessState, ...]:
         """As `status` shows them."""
@@ -227,3 +245,5 @@ class Workers:
         self.roles = roles
         self.tell(changes)
         self.movers.learn(roles)
+        self._roles_changed.set()
+        self._roles_changed = trio.Event()

@@ -1,17 +1,22 @@
 """What somebody else changed, in words that can be counted."""
 
+from collections.abc import Collection
+
 from director.model.config import Config
 from director.model.ops import (
     AddDestination,
     AddService,
     DeleteDestination,
     DeleteService,
+    Observed,
     Op,
     SetDestination,
     SetService,
     SetSysctl,
     SetTimeouts,
 )
+from director.model.pool import Service
+from director.model.state import Finding
 from director.policy.sysctls import sysctls_wanted
 
 SWEEP = "net.ipv4.vs.expire_nodest_conn"
@@ -44,3 +49,20 @@ def only_peer_has_them(config: Config) -> bool:
     Without the sweep they come back with the destinations that are added again.
     """
     return config.sync is not None and sysctls_wanted(config).get(SWEEP) == "1"
+
+
+def is_lost(services: Collection[Service], believed: Observed, observed: Observed) -> bool:
+    """Is nothing of ours there any more, of what was?"""
+    return not any(key in observed.table for one in services for key in one.virtuals) and any(
+        key in believed.table for one in services for key in one.virtuals
+    )
+
+
+def unreadable(why: str) -> Finding:
+    """The kernel does not tell what it has."""
+    return Finding(
+        "alarm",
+        "kernel",
+        f"the table cannot be read: {why}",
+        "nothing: what is known is kept, and it is tried again; see dmesg if it stays",
+    )

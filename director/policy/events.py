@@ -78,6 +78,12 @@ def config_changes(config: Config, trouble: str) -> list[Change]:
     return changes
 
 
+def config_renewed(before: str, config: Config, words: str) -> Change:
+    """Another file is in force; `before` is the digest of the last one, `words` what changed."""
+    object_ = config.file or config.node
+    return Change("config.loaded", object_, before, config.digest, words, "operator")
+
+
 def applied(op: Op, *, repairs: bool) -> list[Change]:
     """What it is news to have done: repairs, and sync daemons."""
     changes = []

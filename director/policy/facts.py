@@ -9,7 +9,8 @@
 #    leaves a service, whether everything has its verdict.
 """Facts: the configuration, and all that was heard since."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
 
 from director.model.address import Endpoint
 from director.model.check import Standing
@@ -19,6 +20,7 @@ from director.model.pool import Place, Service
 from director.model.service import ServiceKey
 from director.policy.following import Addresses, followed_all
 from director.policy.probing import probing_of, reprobe
+from director.policy.renewal import Renewal
 from director.policy.serving import Course
 from director.policy.verdict import UNPROBED, Verdict, judge
 from director.policy.weight import Override
@@ -39,14 +41,61 @@ class Facts:
         self.observed: Observed | None = None
         self.leaving: dict[ServiceKey, dict[Endpoint, float]] = {}
         self.courses: dict[ServiceKey, Course] = {}
+        self.addresses: Addresses = {}
         self._undecided = set(self.probing.targets)
         self.follows = tuple(service for service in config.services if service.follows)
-        self._named = frozenset(
-            key for one in config.services if self.follows for key in one.virtuals
+        self._named = self._named_by(config)
+
+    def renew(self, renewal: Renewal, now: float) -> Generator[None, None, Touched]:
+        """Take another file, which was prepared from this one.
+
+        The file is in force before the first yield, but nothing may be derived before the end: who
+        leaves would be cut.
+        """
+        everything = (self.config.sync, self.config.kernel) != (
+            renewal.config.sync,
+            renewal.config.kernel,
         )
+        old = self.probing
+        self.config, self.services = renewal.config, renewal.services
+        self.probing = renewal.probing
+        self.follows = tuple(service for service in self.config.services if service.follows)
+        self._named = self._named_by(self.config)
+        for key in renewal.stale:
+            self.standings.pop(key, None)
+            self.failed_at.pop(key, None)
+            self._undecided.discard(key)
+            yield
+        for virtual in renewal.unnamed:
+            self.courses.pop(virtual, None)
+            self.leaving.pop(virtual, None)
+            yield
+        for key in renewal.fresh:
+            if key not in self.standings:  # the first worker may have been quicker
+                self._undecided.add(key)
+            yield
+        touched = set(self.services) if everything else {*renewal.new, *renewal.changed}
+        touched |= self.learn_addresses(self.addresses)  # they may have changed meanwhile
+        for name in touched if self.observed is not None else ():
+            self.learn_leaving(self.services[name], now)
+            yield
+        books: tuple[dict[Any, Any], ...] = (old.targets, old.judges, old.users)
+        for book in books:
+            while book:  # to let go of all at once would take as long as a round
+                book.popitem()
+                yield
+        return touched
+
+    @staticmethod
+    def _named_by(config: Config) -> frozenset[ServiceKey]:
+        """What the file itself names, where a service follows an interface."""
+        if not any(one.follows for one in config.services):
+            return frozenset()
+        return frozenset(key for one in config.services for key in one.virtuals)
 
     def learn_addresses(self, addresses: Addresses) -> Touched:
         """What each device has now: services that follow one change with it."""
+        self.addresses = addresses
         touched: Touched = set()
         for service in followed_all(self.follows, addresses, self._named):
             before = self.services[service.name]

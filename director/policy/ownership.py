@@ -35,13 +35,18 @@ class Ownership:
     """Learns from each reading. `leaving`: since when each service goes, on the engine's clock."""
 
     def __init__(self, config: Config, owned: Iterable[ServiceKey] = ()) -> None:
-        self._config = config
         self._named: frozenset[ServiceKey] = frozenset()
         self._owned = set(owned)
         self.changes = 0  # of `owned`, counted
-        self.learn_named(config.services)
-        self._kept = [ip_network(one) for one in config.kernel.keep_networks]
         self.leaving: dict[ServiceKey, float] = {}
+        self.renew(config, config.services)
+
+    def renew(self, config: Config, services: Iterable[Service]) -> None:
+        """Another file; `services` are its own with the addresses that interfaces have."""
+        self._config = config
+        self._kept = [ip_network(one) for one in config.kernel.keep_networks]
+        self.learn_named(services)
+        self.leaving = {key: at for key, at in self.leaving.items() if key not in self._named}
 
     def learn_named(self, services: Iterable[Service]) -> None:
         """What is wanted now, where addresses come and go: each is ours from then on."""

@@ -71,29 +71,42 @@ def probing_of(config: Config) -> Probing:
     """Destinations that need the same probe share one target."""
     probing = Probing({}, {}, {}, {})
     for service in config.services:
-        _enter(probing, service)
+        probe(probing, service)
     return probing
 
 
 def reprobe(probing: Probing, before: Service, service: Service) -> None:
     """Change `probing` as a service changed its virtual services."""
-    left = {key for place, _ in probing.places[before.name] for key in probing.judges.pop(place)}
-    for key in left:
+    unprobe(probing, before)
+    probe(probing, service)
+
+
+def unprobe(probing: Probing, service: Service) -> set[str]:
+    """Take a service out; the keys of the targets that nobody uses any more."""
+    gone = set()
+    places = probing.places.pop(service.name)
+    for key in {key for place, _ in places for key in probing.judges.pop(place)}:
         users = probing.users[key] - {service.name}
         probing.users[key] = users
         if not users:
             del probing.users[key], probing.targets[key]
-    _enter(probing, service)
+            gone.add(key)
+    return gone
 
 
-def _enter(probing: Probing, service: Service) -> None:
+def probe(probing: Probing, service: Service) -> set[str]:
+    """Put a service in; the keys of the targets that nobody used before."""
     alone = frozenset((service.name,))  # one for all: 160,000 sets are 35 MB
+    fresh = set()
     places = probing.places[service.name] = places_of(service)
     for place, member in places:
         keys = probing.judges[place] = tuple(_aim(probing, place, member.checks))
         for key in keys:
+            if key not in probing.users:
+                fresh.add(key)
             users = probing.users.get(key, alone)
             probing.users[key] = users if service.name in users else users | alone
+    return fresh
 
 
 def _aim(probing: Probing, place: Place, checks: Iterable[Check]) -> Iterable[str]:

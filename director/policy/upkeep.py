@@ -1,6 +1,6 @@
 """What must hold in the kernel beside the table: sync daemons, sysctls, timeouts."""
 
-from director.model.config import Config
+from director.model.config import Config, SyncSettings
 from director.model.ops import Observed, Op, SetTimeouts, StartSync, StopSync
 from director.policy.plan import diff
 from director.policy.pulse import pulse_table
@@ -21,6 +21,24 @@ def upkeep(config: Config, observed: Observed, *, first: bool) -> tuple[Op, ...]
         *diff(pulse_table(config), observed.table),
         *_daemons(config, observed),
     )
+
+
+def sync_changed(
+    before: SyncSettings | None, now: SyncSettings | None, observed: Observed | None
+) -> tuple[Op, ...]:
+    """What another file ends: daemons that it does not want, or wants otherwise.
+
+    Those are started again by `upkeep`, which cannot see all of it: the kernel does not tell what
+    was left to it from what was asked for.
+    """
+    same = before is not None and now is not None and _asked(before) == _asked(now)
+    if before is None or same or observed is None:
+        return ()
+    return tuple(StopSync(role) for role in ROLES if role in observed.sync)
+
+
+def _asked(sync: SyncSettings) -> tuple[str | int, ...]:
+    return sync.interface, sync.id, sync.port, sync.ttl, sync.maxlen, sync.group
 
 
 def _timeouts(config: Config, observed: Observed) -> list[Op]:

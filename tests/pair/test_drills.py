@@ -8,6 +8,7 @@ import pytest
 
 from director.drill import doubles, faults, steps
 from director.drill.clients import Requests
+from director.drill.reloads import reload_file
 from director.drill.stage import VIP, Stage
 
 pytestmark = pytest.mark.drill
@@ -42,6 +43,14 @@ def test_a_quiesced_real_server_keeps_its_connections(stage: Stage) -> None:
 
     assert result.faults == ()
     assert (result.lost, result.kept) == (0, result.held)
+
+
+def test_a_reload_loses_nothing(stage: Stage) -> None:
+    """A server and a service go and come, a weight changes, a wrong file changes nothing."""
+    result = reload_file(stage)
+
+    assert result.faults == ()
+    assert result.lost == 0
 
 
 def test_a_hand_over_loses_nothing(stage: Stage) -> None:

@@ -85,6 +85,26 @@ def test_a_killed_service_is_started_again(machine: Machine, service: str) -> No
     assert {one for one in SERVICES if after[one] != before[one]} == {service}
 
 
+def test_a_reload_takes_a_right_file_and_refuses_a_wrong_one(machine: Machine) -> None:
+    """`systemctl reload` fails with the mend in what systemctl status shows; the engine goes on."""
+    eventually(lambda: active(machine), WITHIN, "every service")
+    pid = shown(machine, "director-engine", "MainPID")
+    text = CONFIG.read_text()
+    reload = ["systemctl", "reload", "director-engine"]
+
+    machine.write(CONFIG_PATH, text.replace("vrid = 51", "vrid = 0"))
+    refused = machine.run(reload, check=False, timeout=WITHIN)
+    status = machine.run(["systemctl", "status", "--lines=20", "director-engine"]).stdout
+    machine.write(CONFIG_PATH, text.replace('"192.0.2.10:8080"', '"192.0.2.10:8081"'))
+    machine.run(reload, timeout=WITHIN)
+
+    assert refused.status != 0
+    assert "vrrp.web.vrid" in status
+    assert shown(machine, "director-engine", "MainPID") == pid
+    assert shown(machine, "director-engine", "ActiveState") == "active"
+    assert "C000020A:1F91" in machine.read("/proc/net/ip_vs")
+
+
 def test_a_stopped_target_releases_the_vip(machine: Machine) -> None:
     """`systemctl stop director.target` ends all of it; the table stays for whoever comes next."""
     eventually(lambda: active(machine), WITHIN, "every service")

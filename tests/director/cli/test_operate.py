@@ -7,8 +7,8 @@ import pytest
 
 from director import paths
 from director.cli.main import main
-from director.errors import Exit
-from director.wire.messages import Answer
+from director.errors import Exit, Fault
+from director.wire.messages import Answer, encode
 from tests.director.answering import engine_that_says
 from tests.director.cli.test_status import STATE, body, destination
 
@@ -61,3 +61,27 @@ def test_undrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["undrain", "web1", "--runtime", str(tmp_path), "--json"]) == Exit.DONE
 
     assert (asked[0].verb, capsys.readouterr().out) == ("undrain", '["web/web1"]\n')
+
+
+def test_reload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It waits as long as the engine says that it goes on, and prints what has changed."""
+    said = [Answer(Exit.DONE, "", more=True), Answer(Exit.DONE, '"services: 1 new"')]
+    with engine_that_says(tmp_path, [b"".join(map(encode, said))]) as asked:
+        assert main(["reload", "--runtime", str(tmp_path)]) == Exit.DONE
+
+    assert (asked[0].verb, capsys.readouterr().out) == ("reload", "done: services: 1 new\n")
+
+
+def test_reload_of_a_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """78, place and mend."""
+    fault = Fault(fault="is outside 0..65535", mend="write less", file="director.toml", line=41)
+    with engine_that_says(tmp_path, [Answer(Exit.CONFIG, faults=(fault,))]):
+        assert main(["reload", "--runtime", str(tmp_path)]) == Exit.CONFIG
+
+    assert capsys.readouterr().err == "director.toml:41: is outside 0..65535\n  mend: write less\n"
+
+
+def test_reload_without_an_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """69."""
+    assert main(["reload", "--runtime", str(tmp_path)]) == Exit.UNREACHABLE
+    assert "no engine answers" in capsys.readouterr().err

@@ -8,10 +8,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from director.engine import canary
 from director.engine.canary import EVERY
 from director.engine.reconcile import Reconciler
+from director.engine.reload import in_slices
 from director.model.config import Config
 from director.model.ops import SetSysctl, StartSync
 from director.model.service import Destination, ServiceSettings, VirtualService
 from director.policy.drift import SWEEP
+from director.policy.renewal import prepare
 from director.policy.rivals import TIMES
 from tests.director.engine.scene import ONE, Scene, config_of, standing, virtual
 
@@ -208,3 +210,23 @@ async def test_a_table_that_cannot_be_read_is_an_alarm(
     scene.kernel.while_read = lambda: None
     await trio.sleep(2.0)
     assert scene.reconciler.findings() == ()
+
+
+async def test_what_another_file_brings_is_watched(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Also where the file before had no service at all."""
+    scene, _ = await watched(nursery, config_of(0, resync=RESYNC))
+    facts = scene.facts
+    other = config_of(1, resync=RESYNC)
+    renewal = await in_slices(prepare(facts.config, facts.services, facts.probing, other, {}))
+    await in_slices(facts.renew(renewal, 0.0))
+    await scene.reconciler.renew((), ())
+    scene.all_up()
+    scene.news.tell({"s0"})
+    await trio.sleep(2 * EVERY)
+
+    scene.kernel.table.clear()
+    await trio.sleep(2 * EVERY)
+
+    assert virtual(0) in scene.kernel.table

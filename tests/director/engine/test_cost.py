@@ -6,12 +6,12 @@ from time import perf_counter
 import pytest
 import trio
 
-from director.engine.reconcile import FREED
 from director.model.address import Endpoint
 from director.model.check import Standing, TcpCheck
 from director.model.config import Config, KernelSettings
 from director.model.pool import Member, Service
 from director.model.service import ServiceSettings
+from director.policy.book import FREED
 from director.policy.probing import target_of
 from tests.director.engine.scene import Scene, virtual
 

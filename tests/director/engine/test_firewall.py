@@ -267,3 +267,17 @@ async def test_what_nft_says_is_told() -> None:
     said = await load("this is no ruleset\n")
 
     assert "syntax error" in said
+
+
+async def test_another_file_is_loaded_at_once(
+    nursery: trio.Nursery, mock_clock: MockClock, tables: Tables
+) -> None:
+    """Before `renew` returns; the same file is not loaded again, and one without ends ours."""
+    wall = await run(nursery, mock_clock, CONFIG, tables, [])
+
+    await wall.renew(CONFIG)
+    assert len(tables.loaded) == 1
+    await wall.renew(GUARDED)
+    assert tables.there[Family.IPV4] == digest_in(ruleset(GUARDED, Family.IPV4))
+    await wall.renew(NOTHING)
+    assert tables.there == {}

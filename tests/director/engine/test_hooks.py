@@ -15,6 +15,7 @@ from director.exec.process import Exec
 from director.exec.program import Identity
 from director.model.event import Event, Events, Hook
 from director.model.state import State
+from tests.director.engine.running import never
 from tests.director.engine.scene import WatchedKernel, config_of, no_firewall
 
 pytestmark = pytest.mark.trio
@@ -35,7 +36,9 @@ async def test_a_hook_reads_what_happened_in_order(nursery: trio.Nursery, tmp_pa
     hook = Hook(("config", "destination"), run)
     config = msgspec.structs.replace(config_of(), hooks=(hook,))
     nursery.start_soon(
-        lambda: _main(config, tmp_path, tmp_path / paths.STATE_FILE, WatchedKernel, no_firewall)
+        lambda: _main(
+            config, tmp_path, tmp_path / paths.STATE_FILE, never, WatchedKernel, no_firewall
+        )
     )
     nursery.start_soon(Exec(tmp_path, Identity()).main)
 

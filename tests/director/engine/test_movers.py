@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -209,3 +210,19 @@ async def test_without_anybody_to_run_it_the_newest_word_alone_waits(
     (started,) = programs._lanes.start()
 
     assert json.loads(started[1].stdin)["to"] == "active"
+
+
+async def test_another_file_names_other_commands(scene: Scene, autojump_clock: MockClock) -> None:
+    """The same command is not told again; another one is, and the old one is never again."""
+    await scene.role("active")
+    roles = [Role("web", 51, "active", 150, 1.0, ())]
+
+    scene.movers.renew(CONFIG, roles)
+    await wait_all_tasks_blocked()
+    assert len(scene.cloud.asked) == 1
+
+    other = msgspec.structs.replace(MOVER, run=("/usr/local/lib/director/other",))
+    scene.movers.renew(msgspec.structs.replace(CONFIG, movers=(other,)), roles)
+    await trio.sleep(AGAIN_EVERY + 1)
+
+    assert [job.argv for _, job in scene.cloud.asked] == [MOVER.run, other.run, other.run]

@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,54 +12,18 @@ import pytest
 import trio
 
 from director import paths
-from director.ask import ask_engine
 from director.engine import memory, process
 from director.engine.process import _main
 from director.errors import NoRight, SystemLacks
-from director.model.config import Config
 from director.model.state import State
 from director.policy.weight import Override
-from director.wire.messages import Answer, Hello, Snapshot, TableReady, Targets
+from director.wire.messages import Hello, Snapshot, TableReady, Targets
+from tests.director.engine.running import Running, hear, never
 from tests.director.engine.scene import ONE, WatchedKernel, config_of, no_firewall, virtual
 from tests.director.engine.talk import Talker
 
 WITHIN = 20.0
 FILE = Path(__file__).parents[1] / "config" / "pair.toml"
-
-
-@pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """What systemd hears."""
-    path = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(path))
-        sock.settimeout(WITHIN)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
-        yield sock
-
-
-class Running:
-    """An engine that runs in this loop."""
-
-    def __init__(self, nursery: trio.Nursery, config: Config, runtime: Path) -> None:
-        self.kernel = WatchedKernel()
-        self.runtime = runtime
-        self.state_file = runtime / paths.STATE_FILE
-        self.ended = trio.Event()
-        nursery.start_soon(self._run, config)
-
-    async def _run(self, config: Config) -> None:
-        await _main(config, self.runtime, self.state_file, lambda: self.kernel, no_firewall)
-        self.ended.set()
-
-    async def ask(self, verb: str, *, change: bool = False, **args: str) -> Answer:
-        return await trio.to_thread.run_sync(
-            lambda: ask_engine(self.runtime, WITHIN, verb, change=change, **args)
-        )
-
-
-async def hear(sock: socket.socket) -> bytes:
-    return await trio.to_thread.run_sync(sock.recv, 100)
 
 
 @pytest.fixture
@@ -122,7 +86,7 @@ async def test_a_second_engine_touches_nothing(engine: Running) -> None:
         return WatchedKernel()
 
     with pytest.raises(SystemLacks, match="another engine"):
-        await _main(config_of(), engine.runtime, engine.state_file, hands, no_firewall)
+        await _main(config_of(), engine.runtime, engine.state_file, never, hands, no_firewall)
 
     assert asked == []
     assert not (engine.runtime / paths.SNAPSHOT).exists()
