@@ -339,11 +339,11 @@ class Reconciler:
             self._suspect_rival(op, repaired=bool(kind))
         self._done += 1
         if self._done <= SHOWN_MAX:
-            there = found if isinstance(found, Destination) else None
-            log.info("%s%s", repairs, show(op, there))
+            log.info("%s%s", repairs, show(op, found if isinstance(found, Destination) else None))
         self.tell(events.applied(op, repairs=bool(repairs)))
         enter(book, op)
         if isinstance(op, TableOp):
+            self.ownership.made(op)
             if self._journal is not None:
                 self._journal.append(op)
             if before is not None:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from director.model.address import Family, family_of, parse_endpoint
 from director.model.config import Config
-from director.model.ops import DeleteService, Observed, Op
+from director.model.ops import AddService, DeleteService, Observed, Op, TableOp
 from director.model.pool import Place, Service
 from director.model.service import Protocol, ServiceKey, VirtualService
 from director.policy.desired import is_empty
@@ -54,6 +54,12 @@ class Ownership:
         self._named = frozenset((*named, *pulse_table(self._config)))
         self.changes += not self._named <= self._owned
         self._owned |= self._named
+
+    def made(self, op: TableOp) -> None:
+        """A service that we made is ours, also if nobody wants it any more at the next reading."""
+        if isinstance(op, AddService):
+            self.changes += op.key not in self._owned
+            self._owned.add(op.key)
 
     def learn(self, observed: Observed, now: float) -> None:
         """What stands, and what of it goes."""

@@ -205,14 +205,14 @@ async def keep_asking(stream: trio.SocketStream, alive: list[trio.SocketStream])
     alive.remove(stream)
 
 
-@pytest.mark.parametrize(("value", "kept"), [("0", HELD), ("1", 0)])
+@pytest.mark.parametrize(("value", "kept"), [("0", {HELD}), ("1", {0, HELD})])
 async def test_connections_when_the_table_is_cleared(
-    kernel: KernelHands, value: str, kept: int
+    kernel: KernelHands, value: str, kept: set[int]
 ) -> None:
     """
     `ipvsadm -C` and what the canaries make of it: connections that are quiet in the gap all go on
-    when orphans are kept (the destinations come out of the trash with them), and none when they
-    are swept. A new one is served in any case.
+    when orphans are kept (the destinations come out of the trash with them). When they are swept,
+    all are or none is: whether the table is back before the sweep. A new one is served in any case.
     """
     config = config_of(expire=value)
     busy: list[trio.SocketStream] = []
@@ -240,7 +240,7 @@ async def test_connections_when_the_table_is_cleared(
         await trio.sleep(2.5)
 
         print(f"{EXPIRE} {value}: gap {gap:.3f} s, quiet {alive}, busy {len(busy)} of {HELD}")
-        assert alive == kept
+        assert alive in kept
         assert await is_alive(await connect())
         assert reconciler.repairs["service lost"] == 3
         assert gap < 0.5

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from director.model.address import Endpoint, Family
 from director.model.config import Config, KernelSettings, SyncSettings
-from director.model.ops import DeleteService, Observed, Op, SetDestination
+from director.model.ops import AddService, DeleteService, Observed, Op, SetDestination
 from director.model.pool import Place, Service
 from director.model.service import (
     Counters,
@@ -179,6 +179,17 @@ def test_the_pulse_is_ours_while_it_beats() -> None:
     assert farewell(config, beating.owned, observed(WEB, PULSE)) == [
         SetDestination(PULSE, ONE, QUIET)
     ]
+
+
+def test_what_we_made_is_ours_though_nobody_wants_it_at_the_next_reading() -> None:
+    """An interface's address that came and went in between leaves no service behind."""
+    ownership = Ownership(config_of(WEB))
+
+    ownership.made(AddService(OLD, ServiceSettings()))
+    ownership.learn(observed(WEB, OLD), 5.0)
+
+    assert ownership.leaving == {OLD: 5.0}
+    assert ownership.owned == sorted([WEB, OLD])
 
 
 def test_what_is_ours_is_what_stands_or_is_named() -> None:
