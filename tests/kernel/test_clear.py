@@ -115,6 +115,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     ip("netns", "del", made.name)
 
 
+@pytest.mark.full
 def test_nothing_is_left(node: Node) -> None:
     """
     Refused while the director runs and without `--yes`; then VIPs, services, sync daemons, devices,

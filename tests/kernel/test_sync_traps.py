@@ -107,6 +107,7 @@ def test_a_flow_survives_the_way_back(
 PACKETS = 300
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("sysctls", "kept"), SETTINGS)
 def test_a_persistent_client_is_no_flood(
     wires: Scene, sysctls: tuple[SetSysctl, ...], kept: bool

@@ -133,6 +133,7 @@ def test_a_hand_over_moves_it(stage: Stage) -> None:
     assert "nobody" not in stage.cloud.holders()
 
 
+@pytest.mark.full
 def test_an_engine_that_starts_again_tells_the_state_again(stage: Stage) -> None:
     """
     The command is told what holds, as coming from `unknown`. On a busy host that takes longer than
@@ -149,6 +150,7 @@ def test_an_engine_that_starts_again_tells_the_state_again(stage: Stage) -> None
     assert stage.cloud.said(active.name)[stood:] == [f"unknown-{now}"]
 
 
+@pytest.mark.full
 def test_a_power_cut_moves_it(stage: Stage) -> None:
     """Nobody is there to release it: the other claims it."""
     before = stage.active()

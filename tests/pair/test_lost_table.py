@@ -7,7 +7,7 @@ import pytest
 from director.drill import steps
 from director.drill.stage import HELD, Stage
 
-pytestmark = pytest.mark.drill
+pytestmark = [pytest.mark.drill, pytest.mark.full]
 
 MOVED_WITHIN = 1.0  # seconds: a canary, a reading of an empty table, a hand-over
 
