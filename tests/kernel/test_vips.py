@@ -299,6 +299,7 @@ def test_one_who_hears_the_other_alone_names_him(pair: Pair) -> None:
     if weak_first:
         weak.signal(signal.SIGTERM)
         within(5, strong.holds)
+        weak.wait()  # while it is still about to end nobody would start it again
         pair.start()
 
     adverts(strong, weak, arrive=False)

@@ -89,6 +89,11 @@ class Node:
         self.process.send_signal(number)
         return at
 
+    def wait(self) -> None:
+        """Until it has ended."""
+        assert self.process is not None
+        self.process.wait()
+
     def holds(self) -> bool:
         """All VIPs."""
         return all(self._there())
